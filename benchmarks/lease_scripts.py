@@ -837,7 +837,7 @@ async def _quietly(work: Callable[..., Coroutine[Any, Any, object]], *given: Any
     except (PointsmanError, TimeoutError, KeyError):
         return
     except RuntimeError as error:
-        if str(error) != "the stream is closed":
+        if not str(error).startswith("this stream is closed"):
             raise
 
 

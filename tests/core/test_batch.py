@@ -6,14 +6,16 @@ import asyncio
 import gc
 import itertools
 import random
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from pointsman.batch import Batch, BatchResult
-from pointsman.errors import Unavailable
+from pointsman.errors import InvalidRequest, Unavailable
 from pointsman.testing import run
 from pointsman.types import ChatRequest, ChatResponse, Message
 
@@ -311,3 +313,19 @@ def test_what_cannot_be_right_is_refused_before_anything_starts(wrong: dict[str,
 
 def test_a_batch_of_nothing_is_over_at_once() -> None:
     assert run(drained(Batch(Upstream().chat, []))) == []
+
+
+@pytest.mark.parametrize("given", [["hi"], "hi", [{"role": "user", "content": "hi"}], [None]])
+def test_what_is_no_request_is_refused_as_such(given: Any) -> None:
+    async def main() -> None:
+        upstream = Upstream()
+        results = [result async for result in Batch(upstream.chat, given, ordered=True)]
+        assert [each.index for each in results] == list(range(len(given)))
+        for each in results:
+            assert isinstance(each.error, InvalidRequest)
+            assert re.fullmatch(
+                rf"requests\[{each.index}\] is .*; expected a ChatRequest", each.error.message
+            )
+        assert upstream.begun == []
+
+    run(main())

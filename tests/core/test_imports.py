@@ -236,7 +236,16 @@ def test_a_router_is_built_without_what_only_calls_or_other_configurations_need(
     }
     late |= {"pointsman.config.readers", "pydantic.functional_serializers"}
     late |= {"pointsman.builtin.audit", "pointsman.builtin.auth"}
+    late |= {"pointsman.build.alternatives", "pointsman.build.unlisted", "pointsman.build.presets"}
+    late |= {
+        "pointsman.config.name_findings",
+        "pointsman.config.deployment_templates",
+        "pointsman.config.uses",
+    }
+    late |= {"pointsman.routing.per_call", "pointsman.routing.places"}
+    late |= {"pointsman.requests.amendments", "pointsman.execution.dropping"}
     late |= {"pointsman_openai.answers", "pointsman_openai.decode", "pointsman_openai.shapes"}
+    late |= {"pointsman_openai.short_ids"}
     assert loaded & late == set()
     assert {name for name in loaded if name.startswith("pointsman_") and "." not in name} == {
         "pointsman_openai"

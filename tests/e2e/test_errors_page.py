@@ -51,6 +51,7 @@ def test_a_script_ends_with_one_line(upstream: Scripted) -> None:
         (pointsman.DeadlineExceeded("m"), 504),
         (pointsman.QueueFull("m"), 503),
         (pointsman.RateLimited("m", retry_after=2.5), 503),
+        (pointsman.NoDeploymentAvailable("m", reasons={}), 503),
         (pointsman.Unavailable("m"), 502),
     ],
 )
@@ -59,6 +60,21 @@ def test_a_web_application_tells_who_it_was(error: CallError, status: int) -> No
 
     assert said == status
     assert headers.get("retry-after") == ("3" if error.retry_after else None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pointsman.UnknownModel("no model is called gpu"),
+        pointsman.Unavailable("gpu/llama3.2 at http://gpu1: down"),
+        pointsman.NoDeploymentAvailable("nothing is ready", reasons={"gpu/llama3.2": "circuit breaker open"}),
+    ],
+)
+def test_a_web_application_shows_no_name_and_blames_no_crowd(error: CallError) -> None:
+    *_, text = program("def as_response")["as_response"](error)
+
+    assert "gpu" not in text
+    assert "too much" not in text
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,10 @@ from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
+from fastapi.encoders import jsonable_encoder
 from redis_server import PROGRAM, RedisServer
 
+from pointsman import ChatResponse
 from pointsman_simulator import Fault, Reply, Simulator, Upstream
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "frameworks.md").read_text("utf-8")
@@ -121,6 +123,41 @@ async def test_fastapi(gpu: Upstream, tmp_path: Path) -> None:
     assert streamed.text == "one two three"
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
     assert gpu.requests[-1].outcome == "aborted by client"
+
+
+async def test_fastapi_tells_of_an_outage_before_a_stream_begins_and_of_no_address(
+    gpu: Upstream, tmp_path: Path
+) -> None:
+    await gpu.stop()
+    command = ("uvicorn", "fastapi_app:app", "--port", "0")
+    async with served(tmp_path, *command) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+        answers = [await client.get(path, params={"q": "hi"}) for path in ("/ask", "/stream")]
+
+    assert [each.status_code for each in answers] == [503, 503]
+    assert {each.json()["error"] for each in answers} <= {"connection_failed", "no_deployment_available"}
+    assert [each.text for each in answers if "127.0.0.1" in each.text or "gpu" in each.text] == []
+
+
+async def test_fastapi_answers_whatever_id_its_caller_gives(gpu: Upstream, tmp_path: Path) -> None:
+    ids = ["x" * 300, b"\xfc-1", "a b", ""]
+    command = ("uvicorn", "fastapi_app:app", "--port", "0")
+    async with served(tmp_path, *command) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+        answers = [
+            await client.get(path, params={"q": "hi"}, headers={"x-request-id": id})
+            for path in ("/ask", "/stream")
+            for id in ids
+        ]
+
+    assert [each.status_code for each in answers] == [200] * 8
+    assert [each.json()["request_id"][:4] for each in answers[:4]] == ["req_"] * 4
+
+
+def test_fastapi_makes_json_of_the_mapping_of_an_answer_and_not_of_the_answer() -> None:
+    reply = ChatResponse("blue", raw=b"")
+
+    assert jsonable_encoder(reply.to_dict())["text"] == "blue"
+    with pytest.raises(ValueError, match="'ChatResponse' object is not iterable"):
+        jsonable_encoder(reply)
 
 
 async def test_fastapi_with_two_workers(gpu: Upstream, tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ async def test_the_program_about_structured_output_prints_values_of_its_type(tmp
         Reply(text=f'{{"value": [{GRACE}, {ADA}]}}'),
         Reply(text=GRACE),
         Reply(text=GRACE),
+        Reply(text='{"value": null}'),
         Reply(text=f"```json\n{GRACE}\n```"),
     )
 
@@ -63,9 +64,18 @@ async def test_the_program_about_structured_output_prints_values_of_its_type(tmp
         "['Grace', 'Ada']",
         "name='Grace' age=85 mood='glad'",
         "name='Grace' age=85 mood='glad'",
+        "None",
         "Grace",
     ]
-    assert ["response_format" in each for each in bodies] == [True] * 6 + [False]
+    assert ["response_format" in each for each in bodies] == [True] * 7 + [False]
+
+
+async def test_the_program_about_structured_output_runs_where_nothing_is_written_for_it(
+    tmp_path: Path,
+) -> None:
+    said, _bodies = await printed("structured-output.md", tmp_path)
+
+    assert len(said) == 8
 
 
 async def test_the_program_about_tools_calls_what_the_model_asks_for_and_tells_it_what_went_wrong(

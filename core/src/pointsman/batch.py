@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from pointsman.errors import PointsmanError
-from pointsman.requests.checks import shown
+from pointsman.requests.checks import expect, shown
 from pointsman.types import ChatRequest, ChatResponse
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ async def _one(chat: _Chat, pace: AsyncLimiter | None, index: int, request: Chat
     if pace is not None:
         await pace.acquire()
     try:
+        # `chat` would take a text for the name of a model.
+        expect(request, f"requests[{index}]", ChatRequest, "a ChatRequest")
         return BatchResult(index, request, response=await chat(request))
     except PointsmanError as error:
         return BatchResult(index, request, error=error)

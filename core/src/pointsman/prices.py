@@ -1,4 +1,4 @@
-"""Prices: what a call of so many tokens comes to, and the interface of what knows what models cost."""
+"""What a call of so many tokens costs, and the interface of what knows the prices of models."""
 
 from __future__ import annotations
 

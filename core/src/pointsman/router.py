@@ -20,7 +20,7 @@ from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.suggest import did_you_mean
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.build.builder import check
-from pointsman.build.loading import as_config, plugins_for
+from pointsman.build.loading import as_config, expect_config, plugins_for
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.config import Config
 from pointsman.errors import AttemptTimeout, CallError, InvalidRequest, writable
@@ -35,7 +35,7 @@ from pointsman.requests.messages import Messages, as_messages
 from pointsman.requests.parsing import chat_request, embed_request, generate_request
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
-from pointsman.routing.per_call import chain_of_call
+from pointsman.routing.pool import Pool
 from pointsman.routing.runtime import shutting_down
 from pointsman.routing.snapshot import Snapshot, Upstream
 from pointsman.types import (
@@ -95,6 +95,7 @@ class Router:
 
         Raises: ConfigError with all problems at once.
         """
+        expect_config(config, type(self).__name__)
         self._clock = clock or LoopClock()
         scrubber = Scrubber()
         self._events = Events(scrub=scrubber.text)
@@ -298,7 +299,7 @@ class Router:
                     from pointsman.execution.guarded import begin_guarded  # for those that have some
 
                     return begin_guarded(snapshot, request, operation, options)
-                chain = chain_of_call(snapshot, request.model, options)
+                chain = _chain(snapshot, request.model, options)
             except CallError as error:
                 raise self._refused(operation, request.model, error, options) from None
         return begin_request(snapshot.setting, chain, request, operation, options)
@@ -541,6 +542,15 @@ class Router:
             return self._clock.now()
         except RuntimeError:  # no loop runs yet; nothing has happened, so any instant will do
             return 0.0
+
+
+def _chain(snapshot: Snapshot, model: str, options: CallOptions) -> Sequence[Pool]:
+    """Where a call with these `options` can go, in order. Raises: UnknownModel, InvalidRequest."""
+    if options is DEFAULT:
+        return snapshot.chain(model)
+    from pointsman.routing.per_call import chain_of_call  # few calls say it themselves
+
+    return chain_of_call(snapshot, model, options)
 
 
 @cache  # a module is looked for anew by each import in a function, for 8,000 instructions

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, overload
 from weakref import finalize
 
 from pointsman.batch import BatchResult
-from pointsman.build.loading import as_config
+from pointsman.build.loading import as_config, expect_config
 from pointsman.config import Config
 from pointsman.errors import CallError
 from pointsman.events import EVENTS, Event, Listener, NamesAttempts, Progress, log
@@ -54,6 +54,7 @@ class SyncRouter:
 
     def __init__(self, config: Config, *, plugins: Iterable[object] = ()) -> None:
         """Build everything that `config` names. Raises ConfigError with all problems at once."""
+        expect_config(config, type(self).__name__)
         self._plugins = tuple(plugins)
         self._closed = False
         self._listeners: dict[object, _Listening] = {}

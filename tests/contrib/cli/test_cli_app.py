@@ -5,10 +5,12 @@ import pkgutil
 import re
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 
+from pointsman.plugins import discovery
 from pointsman_cli import commands
 from pointsman_cli.app import COMMANDS
 from pointsman_cli.app import cli as group
@@ -205,6 +207,22 @@ def test_a_command_of_a_plugin_that_the_configuration_denies_is_not_imported(
 
     assert ran.code == 2
     assert "offered by denied-command, which is denied by plugins.deny" in ran.err
+
+
+@pytest.mark.parametrize("name", ["serve", "env"])
+def test_a_command_of_a_package_of_ours_that_is_missing_names_the_package(
+    cli, workdir: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    others = [each for each in distributions() if each.name != "pointsman-gateway"]
+    monkeypatch.setattr(discovery, "distributions", lambda: iter(others))
+
+    ran = cli(name)
+
+    assert ran.code == 2
+    assert (
+        f"No such command '{name}'; it comes with pointsman-gateway. Try: pip install pointsman-gateway"
+        in ran.err
+    )
 
 
 def complete(words: str) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -654,3 +655,45 @@ def test_the_status_says_how_it_is_with_the_store_that_routers_share(
     print_state(None if state is None else {**known, **state})
 
     assert capsys.readouterr().out == said
+
+
+ONE_SHOT = [("ask", "hi"), ("chat",), ("embed", "gpu1/llama3.2", "hi"), ("explain", "assistant"), ("health",),
+            ("models", "list"), ("models", "show", "gpu1/llama3.2"), ("status",)]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ONE_SHOT)
+def test_the_commands_own_routers_start_nothing_that_listens(cli, servers, command) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        at = f"127.0.0.1:{taken.getsockname()[1]}"
+        servers.configure(servers.add("ollama", name="gpu1"), more=f'prometheus: {{listen: "{at}"}}')
+
+        ran = cli(*command, input="")
+
+    assert (ran.code, "prometheus" in ran.err) == (0, False)
+
+
+def test_what_they_leave_out_has_to_be_right_all_the_same(cli, servers) -> None:
+    servers.configure(servers.add("ollama", name="gpu1"), more="prometheus: {lisen: x}\nmodles: {}")
+
+    ran = cli("explain", "assistant")
+
+    assert ran.code == 2
+    assert "lisen" in ran.err
+    assert "did you mean 'models'?" in ran.err
+
+
+@pytest.mark.parametrize("command", ONE_SHOT)
+def test_only_commands_that_ask_a_model_write_an_audit(cli, servers, workdir: Path, command) -> None:
+    servers.configure(servers.add("ollama", name="gpu1"), more="audit: [{type: jsonl, path: ./audit}]")
+
+    assert cli(*command, input="hi").code == 0
+
+    assert (workdir / "audit").exists() == (command[0] in ("ask", "chat", "embed"))
+
+
+def test_an_audit_that_cannot_be_is_told_by_commands_that_write_none(cli, servers) -> None:
+    servers.configure(servers.add("ollama", name="gpu1"), more="audit: [{type: jsonl, paht: ./audit}]")
+
+    assert "did you mean 'path'?" in cli("explain", "assistant").err

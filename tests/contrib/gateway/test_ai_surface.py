@@ -85,7 +85,7 @@ class NoRouter:
         model_by_default = "large-9c"
 
     def status(self) -> Status:
-        return Status(models={}, selectors={}, state=None, in_flight=0)
+        return Status(models={}, selectors={}, aliases={}, patterns={}, state=None, in_flight=0)
 
 
 async def asked(path: str, answer: Any = None, **said: Any) -> tuple[SurfaceHost, Any]:

@@ -52,6 +52,30 @@ async def test_an_answer_of_a_fallback_says_so(simulator: Simulator) -> None:
     assert answer.headers["x-pointsman-fallback"] == "small"
 
 
+async def test_another_name_of_a_model_is_no_fallback_and_a_pattern_has_its_strategy(
+    simulator: Simulator,
+) -> None:
+    upstream = await simulator.add("openai", models=["m", "n"])
+    models = {
+        MODEL: {"deployments": [deployment(upstream)], "strategy": "weighted"},
+        "any/*": {
+            "deployments": [{"provider": upstream.name, "model": "*"}],
+            "strategy": "least_connections",
+        },
+    }
+    names = {"gpt-4o": MODEL, "n": "any/n"}
+    said = {}
+
+    async with gateway_for(upstream, surfaces=[PLAIN], models=models, aliases=names) as served:
+        async with httpx.AsyncClient() as client:
+            for name in ("gpt-4o", "n", "any/n"):
+                answer = await client.post(f"{served.url}/v1/say", json={**ASKED, "model": name})
+                assert "x-pointsman-fallback" not in answer.headers
+                said[name] = answer.headers["x-pointsman-strategy"]
+
+    assert said == {"gpt-4o": "weighted", "n": "least_connections", "any/n": "least_connections"}
+
+
 async def test_a_refusal_says_when_to_come_back_and_never_after_hours(simulator: Simulator) -> None:
     upstream = await simulator.add("openai")
     waits = []

@@ -121,6 +121,7 @@ async def test_text_around_the_system_prompt_changes_that_and_nothing_else(
     ("wire", "path", "body", "changed"),
     [
         ("openai", "/v1/chat/completions", {**with_turns(), "temperature": 1, "max_completion_tokens": 9, "max_tokens": 10}, {"temperature": 0, "max_completion_tokens": 5}),
+        ("openai", "/v1/chat/completions", {**with_turns(), "max_completion_tokens": 5, "max_tokens": 10}, {"temperature": 0}),
         ("openai", "/v1/chat/completions", with_turns(), {"temperature": 0, "max_tokens": 5}),
         ("claude", "/v1/messages", {**CLAUDE, "temperature": 1}, {"temperature": 0, "max_tokens": 5}),
         ("ollama", "/api/chat", {"messages": [{"role": "user", "content": "Hi"}], "stream": False, "options": {"num_ctx": 99, "num_predict": 9}}, {"options": {"num_ctx": 99, "temperature": 0, "num_predict": 5}}),
@@ -135,3 +136,60 @@ async def test_what_is_forced_is_written_over_what_the_caller_wrote(
     if "max_completion_tokens" in expected:
         expected.pop("max_tokens", None)  # it would say the old value still
     assert got == expected
+
+
+async def test_a_limit_that_is_not_said_hides_none_that_is(simulator: Simulator) -> None:
+    body = {**with_turns(), "max_completion_tokens": None, "max_tokens": 5}
+
+    got, _ = await sent(simulator, "openai", "/v1/chat/completions", body, forced={"max_tokens": 5})
+
+    assert got.get("max_completion_tokens") is None
+    assert got["max_tokens"] == 5
+
+
+async def test_what_is_forced_is_said_by_no_other_name_that_servers_know(simulator: Simulator) -> None:
+    body = {**with_turns(), "n_predict": 9999}
+
+    got, answer = await sent(simulator, "openai", "/v1/chat/completions", body, forced={"max_tokens": 5})
+
+    assert "n_predict" not in got
+    assert got["max_tokens"] == 5
+    assert "n_predict" in answer.headers["x-pointsman-ignored"]
+
+
+@pytest.mark.parametrize("name", ["repeat_penalty", "repetition_penalty"])
+async def test_a_forced_penalty_stands_once_whatever_the_caller_called_it(
+    simulator: Simulator, name: str
+) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="Hello"))
+    changes = configuration(upstream)
+    changes["models"][MODEL] |= {"forced": {"repeat_penalty": 1.1}}
+    changes["providers"][upstream.name]["extra_sampling"] = True
+    async with gateway_for(upstream, **changes) as served, httpx.AsyncClient(base_url=served.url) as client:
+        await client.post("/v1/chat/completions", json={"model": MODEL, **with_turns(), name: 9})
+
+    (seen,) = upstream.requests
+    assert {key: value for key, value in seen.body.items() if "penalty" in key} == {name: 1.1}
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"raw": True}, 400),
+        ({"template": "{{ .Prompt }}"}, 400),
+        ({"template": "{{ .System }} {{ .Prompt }}"}, 200),
+        ({"raw": False, "context": [1]}, 200),
+    ],
+)
+async def test_no_body_leaves_out_text_around_its_system_prompt(
+    simulator: Simulator, said: dict[str, Any], status: int
+) -> None:
+    upstream = await simulator.add("ollama", default=Reply(text="Hello"))
+    changes = configuration(upstream)
+    changes["models"][MODEL] |= {"system": {"prefix": "p"}}
+    async with gateway_for(upstream, **changes) as served, httpx.AsyncClient(base_url=served.url) as client:
+        body = {"model": MODEL, "prompt": "Hi", "stream": False, **said}
+        answer = await client.post("/api/generate", json=body)
+
+    assert answer.status_code == status, answer.text
+    assert len(upstream.requests) == (status == 200)

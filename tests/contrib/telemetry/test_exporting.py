@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,10 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def scraped(port: int) -> str:
+    return str(urlopen(f"http://127.0.0.1:{port}/metrics").read().decode())
 
 
 class Collector:
@@ -107,7 +112,45 @@ async def test_an_address_that_is_taken_is_told_with_the_address() -> None:
                 pass
 
 
-@pytest.mark.parametrize("listen", ["9464", "127.0.0.1:", "127.0.0.1:99999", "localhost:http"])
+async def test_of_a_range_each_router_takes_the_first_port_that_is_free_and_logs_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "pointsman.service.prometheus")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        first = taken.getsockname()[1]
+        config = {**CONFIG, "prometheus": {"listen": f"127.0.0.1:{first}-{first + 40}"}}
+        async with Router.from_config(config, plugins=[Scripted()]) as one:
+            async with Router.from_config(config, plugins=[Scripted()]) as two:
+                await one.chat("m", "hi")
+                await two.chat("m", "hi")
+                await two.chat("m", "hi")
+                told = [re.search(r"http://127\.0\.0\.1:(\d+)/metrics", each) for each in caplog.messages]
+                ports = [int(each[1]) for each in told if each]
+                said = [await asyncio.to_thread(scraped, port) for port in ports]
+    assert first < ports[0] < ports[1] <= first + 40
+    assert ['result="ok",surface=""} 1.0' in said[0], 'result="ok",surface=""} 2.0' in said[1]] == [
+        True,
+        True,
+    ]
+
+
+async def test_a_range_without_a_free_port_is_told() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        at = f"127.0.0.1:{port}-{port}"
+        with pytest.raises(ConfigError, match=rf"prometheus\.listen: cannot listen at {at}: .*in use"):
+            async with Router.from_config({**CONFIG, "prometheus": {"listen": at}}, plugins=[Scripted()]):
+                pass
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["9464", "127.0.0.1:", "127.0.0.1:99999", "localhost:http", "127.0.0.1:9471-9464", "127.0.0.1:9464-"],
+)
 def test_an_address_without_a_port_is_refused_with_an_example(listen: str) -> None:
     with pytest.raises(ConfigError, match=r"expected an address and a port, such as .*9464"):
         Router.check({**CONFIG, "prometheus": {"listen": listen}}, plugins=[Scripted()])

@@ -306,3 +306,14 @@ def test_the_blocking_router_does_the_same_from_any_thread() -> None:
         assert "m" in [model.id for model in r.models()]
     with pytest.raises(RuntimeError, match="closed"):
         r.chat("m", "hi")
+
+
+@pytest.mark.parametrize("kind", [Router, SyncRouter])
+@pytest.mark.parametrize("source", ["pointsman.yaml", {"providers": {}}, None])
+def test_a_router_is_made_of_a_config_and_says_where_others_go(kind: Any, source: Any) -> None:
+    what = type(source).__name__
+    with pytest.raises(
+        TypeError,
+        match=f"{kind.__name__} is made of a Config, not of a {what}; .*{kind.__name__}.from_config",
+    ):
+        kind(source)

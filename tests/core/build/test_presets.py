@@ -172,7 +172,7 @@ def test_a_type_without_presets_says_so() -> None:
         Router.check(config)
 
 
-@pytest.mark.parametrize("place", ["nowhere_at_all:presets", "pointsman:absent", "pointsman", ""])
+@pytest.mark.parametrize("place", ["nowhere_at_all:presets", "pointsman:absent", "os:path", "pointsman", ""])
 def test_presets_that_are_not_where_they_should_be_are_an_error(place: str) -> None:
     said = wrong(Mine(place), preset="harbour", api_key="k")
 

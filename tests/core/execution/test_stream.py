@@ -59,6 +59,23 @@ def test_a_stream_can_be_read_without_entering_it() -> None:
     run(main())
 
 
+def test_a_stream_that_was_left_is_not_entered_again() -> None:
+    async def main() -> None:
+        async with router(Scripted(), config("a")) as r:
+            left, unused = r.stream("m", "hi"), r.stream("m", "hi")
+            async with left:
+                pass
+            await unused.aclose()
+            for stream in (left, unused):
+                with pytest.raises(
+                    RuntimeError, match=r"this stream is closed; call `stream\(\)` for a new one"
+                ):
+                    async with stream:
+                        pass
+
+    run(main())
+
+
 def test_a_stream_that_was_not_entered_gives_its_first_event_at_once() -> None:
     upstream = Scripted()
     upstream.default("a", ScriptedAnswer(text=WORDS, gap=1))

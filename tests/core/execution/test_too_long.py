@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -74,6 +75,39 @@ async def test_what_is_certainly_too_long_ends_without_a_call() -> None:
         0,
         "a/x",
     )
+
+
+@pytest.mark.parametrize("unsupported", ["refuse", "drop"])
+async def test_its_caller_gets_the_very_error_that_an_upstream_would_have_told(unsupported: str) -> None:
+    setting = given(small("a"), small("b"))
+    setting["models"]["m"] |= {
+        "unsupported": unsupported,
+        "fallback": [{"to": "big", "on": ["context_window"]}],
+    }
+    setting["models"]["big"] = {"deployments": [small("c")]}
+    told: list[Any] = []
+
+    async def streamed(router: Router) -> None:
+        async with router.stream("m", LONG):
+            pass
+
+    async with Router.from_config(setting, plugins=[Scripted()]) as router:
+        router.listen(told.append, kinds=[AttemptEnded, RequestEnded])
+        for call in (
+            lambda: router.chat("m", LONG, seed=1),
+            lambda: router.chat("m", LONG, fallbacks=()),
+            lambda: router.embed("m", ["short", LONG]),
+            lambda: streamed(router),
+        ):
+            with pytest.raises(ContextWindowExceeded) as error:
+                await call()
+            assert type(error.value) is ContextWindowExceeded
+            assert pickle.loads(pickle.dumps(error.value)).message == error.value.message
+            assert error.value.attempts == 0
+            assert error.value.deployment in error.value.message
+            assert error.value.request_id == told[-1].request_id
+
+    assert {each.error for each in told} == {"context_window_exceeded"}
 
 
 async def test_another_deployment_of_the_model_takes_it() -> None:

@@ -207,8 +207,8 @@ def test_every_kind_of_part_is_read(given_part: Any, expected: Any) -> None:
 
 WRONG_MESSAGES = {
     "nothing": ([], "messages is empty"),
-    "a number": (5, "messages is 5; expected a list"),
-    "none": (None, "messages is None; expected a list"),
+    "a number": (5, "messages is 5; expected text or a list of messages"),
+    "none": (None, "messages is None; expected text or a list of messages"),
     "one mapping": ({"role": "user"}, "messages is a dict"),
     "a list of strings": (["hi"], "messages[0] is a str; expected a Message or a mapping"),
     "no role": ([{"content": "x"}], "messages[0].role is None"),

@@ -257,7 +257,8 @@ def test_strategies_of_a_pool_hear_of_all_its_attempts_whichever_chose(first: st
     [
         (
             "unused",
-            "strategy: a call can name learning, least_connections, round_robin, weighted, and not 'unused'",
+            "strategy: a call can name learning, least_connections, round_robin, weighted, and not 'unused'; "
+            "others once the configuration names them",
         ),
         ("peak_ewma", "and not 'peak_ewma'"),
         ("wieghted", "did you mean 'weighted'"),

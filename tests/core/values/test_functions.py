@@ -153,6 +153,21 @@ def test_methods_and_partial_functions_are_taken_without_what_is_bound() -> None
         Tool.from_function(Station.look)
 
 
+def test_a_model_neither_sees_nor_chooses_what_a_partial_function_binds() -> None:
+    def look(city: str, key: str, days: int = 3) -> None:
+        """Looks.
+
+        Args:
+            key: whose.
+        """
+
+    tool = Tool.from_function(functools.partial(functools.partial(look, key="c4n4ry"), days=2))
+
+    assert (tool.name, tool.description) == ("look", "Looks.")
+    assert list(tool.parameters["properties"]) == ["city"]
+    assert "c4n4ry" not in str(tool)
+
+
 def test_a_parameter_may_have_any_name() -> None:
     def odd(json: str, _x: int, model_config: int, schema: int = 1) -> None:
         """"""
@@ -201,7 +216,8 @@ def test_what_a_model_could_not_give_is_named() -> None:
         (called, r"called\(\) has no JSON Schema: .*Callable"),
         (unknown, r"unknown\(\): an annotation cannot be read: name 'Missing' is not defined"),
         (lambda: 1, "a tool cannot be called '<lambda>'; give it a name"),
-        (Place, "Place is no function"),
+        (Place, "^Place is no function"),
+        ("x", "^a str is no function"),
     ]
     for function, said in wrong:
         with pytest.raises(TypeError, match=said):

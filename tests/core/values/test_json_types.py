@@ -106,6 +106,21 @@ def test_what_does_not_fit_is_told_with_its_place(kind: Any, text: str, path: st
     assert caught.value.__suppress_context__, "the library's own error shows the answer"
 
 
+@pytest.mark.parametrize("kind", [City, Tree, list[City], int])
+def test_what_is_nested_without_end_does_not_fit(kind: Any) -> None:
+    deep = '{"children": [' * 100_000
+
+    for text in (deep, '{"value": ' + deep):
+        with pytest.raises(DoesNotFit, match="recursion limit|Expected `str`|valid string|Field required"):
+            json_type(kind).value(text)
+
+
+def test_a_fence_that_does_not_end_costs_no_search() -> None:
+    # At 20 times the length a search that is quadratic takes minutes.
+    with pytest.raises(DoesNotFit):
+        json_type(City).value("```\n" + " " * 1_000_000 + "x")
+
+
 def test_what_was_answered_is_not_repeated_by_what_is_wrong_with_it() -> None:
     with pytest.raises(DoesNotFit) as caught:
         json_type(City).value('{"name": "Bonn", "area": "c4n4ry"}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,9 @@ def test_what_cannot_be_such_a_part_is_refused(kind: Any, content: bytes, said: 
 def test_what_is_not_there_or_is_a_directory_is_an_error_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="none.png"):
         Image.from_file(tmp_path / "none.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(OSError, match="not a regular file.*pipe.png"):
+        Image.from_file(tmp_path / "pipe.png")
     with pytest.raises(IsADirectoryError, match=f"{tmp_path.name} is a directory"):
         Image.from_file(tmp_path)
 

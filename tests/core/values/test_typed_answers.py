@@ -189,6 +189,17 @@ def test_of_many_things_that_are_wrong_the_message_names_three() -> None:
     assert len(caught.value.problems) == 5
 
 
+def test_names_that_the_model_chose_steer_no_terminal_and_fill_no_log() -> None:
+    chosen = "\x1b]0;x\x07\n" + "k" * 1_000_000
+
+    with pytest.raises(FormatNotMet) as caught:
+        ChatResponse(msgspec.json.encode({chosen: "c4n4ry"}).decode()).parse(dict[str, int])
+
+    assert str(caught.value).startswith(r"the answer is no answer: \x1b]0;x\x07\nkkk")
+    assert len(str(caught.value)) < 300
+    assert caught.value.problems[0][0] == chosen
+
+
 def test_a_refusal_is_no_value() -> None:
     assert answered("", refusal="I cannot").parsed is None
 
@@ -221,7 +232,9 @@ def test_what_an_answer_is_read_as_is_no_part_of_it() -> None:
 def test_a_copy_is_read_alike_and_a_changed_or_pickled_answer_by_parse() -> None:
     read = answered(BLUE)
 
-    assert copy.copy(read).parsed == Sky(colour="blue")
+    assert copy.copy(read).parsed is read.parsed
+    assert copy.deepcopy([read])[0].parsed == read.parsed
+    assert copy.deepcopy(read).parsed is not read.parsed
     for other in (replace(read, text='{"colour": "red"}'), pickle.loads(pickle.dumps(read))):
         with pytest.raises(RuntimeError, match="reply.parse"):
             _ = other.parsed

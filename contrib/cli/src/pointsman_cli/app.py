@@ -83,6 +83,7 @@ def _offered() -> list[tuple[str, str]]:
 def _of_a_plugin(name: str, ctx: click.Context) -> click.Command:
     """The command that an installed plugin offers. Raises UsageError when none does."""
     from pointsman._internal.suggest import did_you_mean
+    from pointsman.plugins.known_names import PACKAGES
     from pointsman.plugins.registry import Plugins
 
     plugins = Plugins(rules=_rules(ctx.ensure_object(Asked)))
@@ -94,7 +95,12 @@ def _of_a_plugin(name: str, ctx: click.Context) -> click.Command:
         if isinstance(command, click.Command):
             return command
         raise click.UsageError(f"The plugin's {name!r} is no click command", ctx)
-    hint = did_you_mean(name, [*COMMANDS, *others], what="there are")
+    package = PACKAGES["command"].get(name)
+    hint = (
+        did_you_mean(name, [*COMMANDS, *others], what="there are")
+        if package is None
+        else f"it comes with {package}. Try: pip install {package}"
+    )
     raise click.UsageError(f"No such command {name!r}; {hint}", ctx)
 
 

@@ -17,7 +17,7 @@ from pointsman_cli.errors import USAGE, Failed, Terminated
 from pointsman_cli.options import Asked
 
 if TYPE_CHECKING:
-    from pointsman import Router
+    from pointsman import Config, Router
 
 T = TypeVar("T")
 
@@ -31,10 +31,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def router_for(asked: Asked) -> AsyncIterator[Router]:
+async def router_for(asked: Asked, *, looks: bool = False) -> AsyncIterator[Router]:
     """A router for the configuration that was asked for, found or discovered; closed at the end.
 
-    It opens no control socket: that is the one of the application with the same configuration.
+    It starts no service, such as a control socket or metrics: those are of the application with the same
+    configuration, which holds their addresses.
+
+    Args:
+        looks: no model is asked anything, so that there is nothing to audit and no file is begun for that.
 
     Raises: ConfigError, and Failed (2) when there is no configuration and nothing is found.
     """
@@ -42,9 +46,22 @@ async def router_for(asked: Asked) -> AsyncIterator[Router]:
     from pointsman_cli.configured import configuration
 
     config = await configuration(asked)
-    router = Router.from_config(config.model_copy(update={"control": None}))
+    router = Router.from_config(_of_one_command(config, looks=looks))
     async with router, drained_by_sigterm(asked, router):
         yield router
+
+
+def _of_one_command(config: Config, *, looks: bool) -> Config:
+    """`config` without what outlives a command. Raises ConfigError for what is wrong in that, too."""
+    from pointsman import Router
+
+    left_out: dict[str, Any] = dict.fromkeys(config.sections)
+    if looks and config.audit:
+        left_out["audit"] = []
+    if not left_out:
+        return config
+    Router.check(config)  # the router that is made sees nothing of them
+    return config.model_copy(update=left_out)
 
 
 @asynccontextmanager

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from threading import Thread
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
-from wsgiref.simple_server import WSGIServer
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
@@ -14,6 +12,7 @@ from pointsman.plugin import ConfigError, SectionFactory, ServiceContext, Servic
 
 if TYPE_CHECKING:
     from pointsman_telemetry.metrics import Metrics
+    from pointsman_telemetry.scraping import Scraped
     from pointsman_telemetry.tracing import Tracing
 
 _CLOSE_WITHIN = 5.0
@@ -21,10 +20,23 @@ _CLOSE_WITHIN = 5.0
 
 
 def _address(said: str) -> str:
-    host, colon, port = said.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ValueError("expected an address and a port, such as 127.0.0.1:9464")
+    host, _, ports = said.rpartition(":")
+    first, dash, last = ports.partition("-")
+    both = [first, last if dash else first]
+    if not (host and all(each.isascii() and each.isdigit() for each in both)) or not (
+        int(both[0]) <= int(both[1]) < 65536
+    ):
+        raise ValueError(
+            "expected an address and a port, such as 127.0.0.1:9464, or a range of them, 127.0.0.1:9464-9471"
+        )
     return said
+
+
+def _places(listen: str) -> tuple[str, Sequence[int]]:
+    """The host and the ports of an address that is right."""
+    host, _, ports = listen.rpartition(":")
+    first, _, last = ports.partition("-")
+    return host.strip("[]"), range(int(first), int(last or first) + 1)
 
 
 def _url(said: str) -> str:
@@ -39,7 +51,9 @@ class PrometheusSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     listen: Annotated[str, AfterValidator(_address)] = Field(
-        default="127.0.0.1:9464", description="where `GET /metrics` is answered; whoever reaches it may ask"
+        default="127.0.0.1:9464",
+        description="where `GET /metrics` is answered; whoever reaches it may ask. "
+        "Of a range of ports, such as 127.0.0.1:9464-9471, each process takes the first that is free",
     )
 
 
@@ -69,47 +83,30 @@ class PrometheusService:
     def __init__(self, context: ServiceContext) -> None:
         self._context = context
         self._metrics: Metrics | None = None
-        self._server: WSGIServer | None = None
-        self._thread: Thread | None = None
+        self._scraped: Scraped | None = None
 
     async def start(self) -> None:
         """Listen. Raises ConfigError when that cannot be."""
-        from prometheus_client import start_http_server  # with a server in it
-
         from pointsman_telemetry.metrics import Metrics
+        from pointsman_telemetry.scraping import Scraped  # with a server in it
 
-        context = self._context
-        host, _, port = context.settings.listen.rpartition(":")
+        context, listen = self._context, self._context.settings.listen
+        host, ports = _places(listen)
         self._metrics = Metrics(context.router, clock=context.clock)
         try:
-            self._server, self._thread = start_http_server(
-                int(port), host.strip("[]"), registry=self._metrics.registry
-            )
+            self._scraped = Scraped(host, ports, self._metrics.registry)
         except OSError as error:
             self._metrics.close()
-            raise ConfigError(
-                f"prometheus.listen: cannot listen at {context.settings.listen}: {error}"
-            ) from None
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        assert self._server is not None
-        return self._server.server_port
+            raise ConfigError(f"prometheus.listen: cannot listen at {listen}: {error}") from None
+        context.log.info("metrics are at http://%s:%d/metrics", listen.rpartition(":")[0], self._scraped.port)
 
     async def aclose(self) -> None:
         """Listen no longer."""
         if self._metrics is not None:
             self._metrics.close()
-        server, thread, self._server = self._server, self._thread, None
-        if server is not None and thread is not None:
-            await asyncio.to_thread(_stop, server, thread)
-
-
-def _stop(server: WSGIServer, thread: Thread) -> None:
-    server.shutdown()
-    server.server_close()
-    thread.join()
+        scraped, self._scraped = self._scraped, None
+        if scraped is not None:
+            await asyncio.to_thread(scraped.close)
 
 
 class OpenTelemetryService:

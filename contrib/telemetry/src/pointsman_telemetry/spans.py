@@ -47,7 +47,7 @@ def spans_of(
     }
     if request.pool:
         said[names.OUR_ROUTE] = request.pool
-        if request.pool != request.model:
+        if topology.is_other(request.pool, request.model):
             said[names.OUR_FALLBACK_FROM] = request.model
     if request.deployment:
         said |= _upstream(request.deployment, topology)

@@ -33,16 +33,26 @@ class Topology(Struct, frozen=True):
         deployments: by id.
         strategies: of each public name, the type of its strategy.
         described_as: the pattern that a name is one of, where it is.
+        target: the name that one is an alias of, else itself.
     """
 
     models: frozenset[str]
     deployments: Mapping[str, Deployed]
     strategies: Mapping[str, str]
     described_as: Callable[[str], str | None]
+    target: Callable[[str], str]
 
     def model(self, name: str) -> str:
         """`name` where it is a public one, the pattern where it is one of that, else `other`."""
         return name if name in self.models else self.described_as(name) or OTHER
+
+    def strategy(self, pool: str) -> str | None:
+        """The type of the strategy that chose in `pool`; None for a `provider/model` that stands nowhere."""
+        return self.strategies.get(pool) or self.strategies.get(self.described_as(pool) or "")
+
+    def is_other(self, pool: str, asked: str) -> bool:
+        """Whether `pool` is that of another model than was asked for, and not the one that `asked` means."""
+        return pool != asked and pool != self.target(asked)
 
     def deployment(self, id: str) -> str:
         """`id` where there is such a deployment, "" for none, else `other`: `provider/model` of a call by its
@@ -69,4 +79,4 @@ def topology_of(router: Router) -> Topology:
     strategies = {name: pool.strategy for name, pool in status.models.items()}
     strategies |= {name: each.strategy for name, each in status.patterns.items()}
     names = config.names()
-    return Topology(frozenset(names), deployments, strategies, names.described_as)
+    return Topology(frozenset(names), deployments, strategies, names.described_as, names.target)

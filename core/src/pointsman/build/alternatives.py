@@ -44,8 +44,10 @@ class Alternatives:
         if factory is None:
             known = ", ".join(sorted(self._factories))
             hint = did_you_mean(name, self._factories)
-            near = f"; {hint}" if hint is not None and hint.startswith("did you mean") else ""
-            raise InvalidRequest(f"strategy: a call can name {known}, and not {name[:100]!r}{near}")
+            if hint is None or not hint.startswith("did you mean"):
+                # Whether one is installed is not looked up: for a call no further plugin is loaded.
+                hint = "others once the configuration names them"
+            raise InvalidRequest(f"strategy: a call can name {known}, and not {name[:100]!r}; {hint}")
         draft = self._draft.apart()
         factories, path = Factories(draft), ("strategy",)
         made: Strategy | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -17,7 +18,6 @@ from pointsman._internal.plugin_errors import OWN
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.timeouts import TimerHeap
 from pointsman.audit import AuditSink
-from pointsman.build.alternatives import Alternatives, take_over
 from pointsman.build.clients import Clients
 from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
@@ -26,7 +26,6 @@ from pointsman.build.known_models import KnownModels
 from pointsman.build.pools import Choice, Pools
 from pointsman.build.providers import Providers
 from pointsman.build.services import ConfiguredService, Services
-from pointsman.build.unlisted import Unlisted
 from pointsman.clock import Clock, Rng
 from pointsman.config import Config, ModelConfig, Named
 from pointsman.config.findings import Finding
@@ -41,10 +40,10 @@ from pointsman.routing.runtime import Setting
 from pointsman.routing.snapshot import Snapshot, Upstream
 
 if TYPE_CHECKING:
-    from pointsman.build.tracing import MadeObject
-
-if TYPE_CHECKING:
+    from pointsman.build.alternatives import Alternatives
     from pointsman.build.entrances import Entrances
+    from pointsman.build.tracing import MadeObject
+    from pointsman.build.unlisted import Unlisted
     from pointsman.routing.entrance import Entrance
     from pointsman.shared.store import SharedState
 
@@ -248,8 +247,8 @@ class Plan:
             readiness=draft.readiness,
             names=draft.config.names(),
             places=self._deployments.places,
-            another_strategy=Alternatives(draft),
-            unlisted=Unlisted(draft, self._deployments, choices=parts.choices, known=self._providers.known),
+            another_strategy=lambda *asked: self._alternatives(*asked),
+            unlisted=lambda *asked: self._unlisted(*asked),
             entrances=parts.entrances,
             general_entrance=parts.general_entrance,
         )
@@ -263,7 +262,26 @@ class Plan:
         for name in tuple(previous.remembered):
             with suppress(UnknownModel):
                 snapshot.pool(name)
-        take_over(snapshot, previous)
+        if any(pool.others for pool in (*previous.pools.values(), *previous.remembered.values())):
+            from pointsman.build.alternatives import take_over
+
+            take_over(snapshot, previous)
+
+    # Most routers are never asked for what these two make, and go without their modules.
+
+    @cached_property
+    def _alternatives(self) -> Alternatives:
+        from pointsman.build.alternatives import Alternatives
+
+        return Alternatives(self._draft)
+
+    @cached_property
+    def _unlisted(self) -> Unlisted:
+        from pointsman.build.unlisted import Unlisted
+
+        return Unlisted(
+            self._draft, self._deployments, choices=self._parts.choices, known=self._providers.known
+        )
 
     def _made(self) -> _Parts:
         config = self._draft.config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from functools import partial
@@ -15,14 +15,13 @@ from pointsman.build.draft import Draft
 from pointsman.build.known_models import KnownModels
 from pointsman.build.takeover import LiveSettings, new_state, settle
 from pointsman.config import DeploymentConfig, LimitsConfig, ModelConfig
-from pointsman.config.deployment_templates import template_of, templates_in
 from pointsman.config.findings import Finding
+from pointsman.config.names import STAR
 from pointsman.config.problems import KeyPath
 from pointsman.errors import InvalidRequest
 from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Provider
-from pointsman.requests.amendments import Amendments, Around, amendments, overruled
 from pointsman.requests.options import default_options, is_option
 from pointsman.resilience.cool_down import Credential
 from pointsman.resilience.health_check import CheckSettings, HealthChecker, HealthState
@@ -32,13 +31,14 @@ from pointsman.resilience.quantiles import Window
 from pointsman.resilience.rate_limit import Gcra, Oversize, RateLimits, RateLimitScope
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
-from pointsman.routing.places import Places
 from pointsman.routing.snapshot import Polled, Upstream
 from pointsman.transports.options import TransportUnavailable
 from pointsman.units import Rate
 from pointsman.wire.retry_after import left
 
 if TYPE_CHECKING:
+    from pointsman.requests.amendments import Amendments
+    from pointsman.routing.places import Places
     from pointsman.shared.store import SharedState
 
 
@@ -67,11 +67,29 @@ class Deployments:
         self.scopes: dict[str, RateLimitScope] = {}
         self.credentials: list[tuple[object, Credential]] = []
         self.hosts: dict[str, Polled] = {}
-        self.templates = templates_in(draft.config.models)
-        self.places = self._places()
+        self.templates = self._templates()
+        self.places = self._places() if self.templates else {}
         draft.adoptions.append(self._limit_places)
 
+    def _templates(self) -> Sequence[DeploymentConfig]:
+        """What the configuration says of deployments that are known when somebody asks for them."""
+        models = self._draft.config.models
+        if not any(STAR in name for name in models):
+            return ()
+        from pointsman.config.deployment_templates import templates_in  # for patterns
+
+        return templates_in(models)
+
+    def _template_of(self, config: DeploymentConfig) -> DeploymentConfig | None:
+        if self._draft.listed or not self.templates:
+            return None
+        from pointsman.config.deployment_templates import template_of
+
+        return template_of(config, self.templates)
+
     def _places(self) -> dict[str, Places]:
+        from pointsman.routing.places import Places
+
         before = {} if self._draft.previous is None else self._draft.previous.places
         return {each.id: before.get(each.id) or Places() for each in self.templates}
 
@@ -169,6 +187,10 @@ class Deployments:
         """Find what is wrong with the options that `model`, or one of its deployments, says for calls."""
         defaults = self.options(said.defaults, (*path, "defaults"))
         forced = self.options(said.forced, (*path, "forced"))
+        if not defaults:
+            return
+        from pointsman.requests.amendments import overruled
+
         for each in dict.fromkeys((*overruled(defaults, forced), *overruled(defaults, model.forced))):
             self._draft.problem(
                 (*path, "defaults", *each.split(".", 1)),
@@ -192,6 +214,10 @@ class Deployments:
     ) -> Amendments | None:
         """What the configuration makes of requests to a deployment of a model."""
         both = ((model, model_path), (config, path))
+        if not any(each.defaults or each.forced or each.system is not None for each, _ in both):
+            return None
+        from pointsman.requests.amendments import Around, amendments  # for those that say something
+
         return amendments(
             [self.options(each.defaults, (*where, "defaults")) for each, where in both],
             [self.options(each.forced, (*where, "forced")) for each, where in both],
@@ -204,7 +230,7 @@ class Deployments:
 
     def _add_live(self, id: str, config: DeploymentConfig, upstream: Upstream, path: KeyPath) -> None:
         """State, client and limits of a deployment: those it had, as far as it is the same."""
-        template = None if self._draft.listed else template_of(config, self.templates)
+        template = self._template_of(config)
         said, shared = (config, None) if template is None else (template, self.places[template.id])
         settings, previous = self._live_settings(said), self._draft.previous
         live = self._draft.kept.live(id, config.provider, config.model)

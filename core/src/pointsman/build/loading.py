@@ -29,6 +29,15 @@ def provider_of(file: DataFile, base: Callable[[str], ProviderFactory]) -> Provi
     return provider_type(file, base)
 
 
+def expect_config(given: object, router: str) -> None:
+    """Raise TypeError when `given`, of which a `router` is to be made, is what `from_config` reads."""
+    if not isinstance(given, Config):
+        what = type(given).__name__
+        raise TypeError(
+            f"a {router} is made of a Config, not of a {what}; files and mappings go to {router}.from_config"
+        )
+
+
 def as_config(source: str | Path | Mapping[str, Any] | Config, plugins: Sequence[object] = ()) -> Config:
     """The configuration in a file or a mapping, or `source` itself.
 

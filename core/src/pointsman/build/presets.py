@@ -63,7 +63,12 @@ def _files(factory: ProviderFactory) -> dict[str, Traversable]:
             raise ValueError("expected package:folder")
         folder = files(said["package"]).joinpath(*said["folder"].split("/"))
         there = [each for each in folder.iterdir() if each.name.endswith(_SUFFIX)]
-    except (ImportError, OSError, ValueError) as error:
+    except (
+        ImportError,
+        OSError,
+        TypeError,
+        ValueError,
+    ) as error:  # Type: of no package
         raise PluginError(
             f"the presets of provider type {factory.name} are not at {factory.presets!r}: {error}"
         ) from error

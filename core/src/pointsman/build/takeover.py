@@ -21,12 +21,12 @@ from pointsman.resilience.cool_down import OVERLOAD, REFUSAL, CoolDownSettings
 from pointsman.resilience.quantiles import Window
 from pointsman.resilience.warm_up import WarmUp, WarmUpSettings
 from pointsman.routing.deployment_state import DeploymentState, Readiness
-from pointsman.routing.places import CountedTogether, Places
 from pointsman.routing.pool import Pool
 from pointsman.routing.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from pointsman.build.draft import Draft
+    from pointsman.routing.places import Places
 
 
 class LiveSettings(Struct, frozen=True):
@@ -106,6 +106,8 @@ def new_state(
     if shared is None:
         live = DeploymentState(id, breaker, rng, readiness)
     else:
+        from pointsman.routing.places import CountedTogether  # for what patterns match
+
         live = CountedTogether(shared, id, breaker, rng, readiness)
     return live
 

@@ -20,7 +20,7 @@ from pointsman.errors import (
     Unsupported,
 )
 from pointsman.events import AttemptEnded, RequestEnded, log
-from pointsman.execution.dropping import amended, dropped
+from pointsman.execution.adjusting import amended
 from pointsman.execution.time_limits import deadline_passed, is_over
 from pointsman.routing.lease import FailureDetails, Lease
 from pointsman.routing.runtime import shutting_down
@@ -54,7 +54,7 @@ def succeeded(execution: Execution, lease: Lease, response: R, usage: Usage | No
     force_setattr(response, "attempts", execution.made)
     force_setattr(response, "request_id", execution.request_id)
     if execution.dropping is not None and isinstance(response, ChatResponse):
-        force_setattr(response, "dropped", dropped(execution, lease.deployment))
+        force_setattr(response, "dropped", execution.dropping.of(lease.deployment))
     end_attempt(execution, lease, _OK, None, usage, response.upstream_request_id)
     if execution.cost is not None:
         force_setattr(response, "cost_microcents", execution.cost)

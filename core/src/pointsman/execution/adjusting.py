@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec.structs import replace
+
 from pointsman.errors import ContextWindowExceeded, Unsupported
-from pointsman.execution.dropping import amended
 from pointsman.resilience.token_estimate import least_tokens
 from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Request
 
@@ -16,8 +17,18 @@ if TYPE_CHECKING:
 R = TypeVar("R", ChatRequest, GenerateRequest, EmbedRequest, Request)
 
 
-class TooLong(ContextWindowExceeded, Unsupported):
-    """As when an upstream says it, noticed before: another deployment is asked, and it costs no attempt."""
+class TooLong(Unsupported):
+    """As when an upstream says it, noticed before: another deployment is asked, and it costs no attempt.
+
+    It goes no further than the loop of the attempts: whoever asked gets what an upstream would have told.
+    """
+
+    code = ContextWindowExceeded.code
+    fallback_on = ContextWindowExceeded.fallback_on
+
+    def told(self) -> ContextWindowExceeded:
+        """What whoever asked gets."""
+        return ContextWindowExceeded(self.message)
 
 
 def adjusted(execution: Execution, deployment: Deployment, request: R) -> R:
@@ -31,3 +42,12 @@ def adjusted(execution: Execution, deployment: Deployment, request: R) -> R:
     if window is not None and (least := least_tokens(asked)) > window:
         raise TooLong(f"it takes at least {least} tokens, and the context window of {id} is {window}")
     return asked
+
+
+def amended(execution: Execution, deployment: Deployment, request: R) -> R:
+    """What `deployment` is asked: `request` as the configuration has it, without what is left out there."""
+    if deployment.amends is not None:
+        request = deployment.amends.of(request)
+    if execution.dropping is not None and (names := execution.dropping.of(deployment)):
+        request = replace(request, **dict.fromkeys(names))
+    return request

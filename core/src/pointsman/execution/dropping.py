@@ -6,19 +6,16 @@ that only refused options which may go are asked again, each without its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import replace
 
+from pointsman.execution.adjusting import amended
 from pointsman.routing.deployment import Deployment
-from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Request
 
 if TYPE_CHECKING:
     from pointsman.errors import Unsupported
     from pointsman.execution.execution import Execution
-
-R = TypeVar("R", ChatRequest, GenerateRequest, EmbedRequest, Request)
 
 DROPPABLE = frozenset(
     (
@@ -44,19 +41,21 @@ class Dropping(Struct, eq=False):
     left_out: dict[str, tuple[str, ...]] = {}
     again: set[str] = set()
 
+    def of(self, deployment: Deployment) -> tuple[str, ...]:
+        """The options that are left out of what `deployment` is asked."""
+        return self.left_out.get(deployment.id, ())
 
-def amended(execution: Execution, deployment: Deployment, request: R) -> R:
-    """What `deployment` is asked: `request` as the configuration has it, without what is left out there."""
-    if deployment.amends is not None:
-        request = deployment.amends.of(request)
-    if execution.dropping is not None and (names := dropped(execution, deployment)):
-        request = replace(request, **dict.fromkeys(names))
-    return request
+    def goes_round(self, execution: Execution) -> bool:
+        """Whether the request, to which nothing but a refusal is left, goes round without what was refused.
 
-
-def dropped(execution: Execution, deployment: Deployment) -> tuple[str, ...]:
-    """The options that are left out of what `deployment` is asked."""
-    return () if execution.dropping is None else execution.dropping.left_out.get(deployment.id, ())
+        It ends: each round leaves out something more, of which there are a dozen.
+        """
+        if not self.again:
+            return False
+        execution.demand.tried -= self.again
+        self.again.clear()
+        execution.refusal = None
+        return True
 
 
 def remember(execution: Execution, deployment: Deployment, error: Unsupported) -> None:
@@ -72,20 +71,6 @@ def remember(execution: Execution, deployment: Deployment, error: Unsupported) -
     if not said or not DROPPABLE.issuperset(fields) or any(name in forced for name in said):
         return
     dropping = execution.dropping = execution.dropping or Dropping()
-    known = {*dropped(execution, deployment), *said}
+    known = {*dropping.of(deployment), *said}
     dropping.left_out[deployment.id] = tuple(name for name in asked.__struct_fields__ if name in known)
     dropping.again.add(deployment.id)
-
-
-def goes_round(execution: Execution) -> bool:
-    """Whether the request, to which nothing but a refusal is left, goes round without what was refused.
-
-    It ends: each round leaves out something more, of which there are a dozen.
-    """
-    dropping = execution.dropping
-    if dropping is None or not dropping.again:
-        return False
-    execution.demand.tried -= dropping.again
-    dropping.again.clear()
-    execution.refusal = None
-    return True

@@ -21,12 +21,12 @@ from pointsman.errors import (
     NoDeploymentAvailable,
     Outcome,
     PluginError,
+    RequestError,
     Unsupported,
 )
 from pointsman.event_log import begun
 from pointsman.events import AttemptStarted, Progress, RequestStarted
 from pointsman.execution.accounting import attempt_failed, end_attempt, end_request, fail_request
-from pointsman.execution.dropping import Dropping, goes_round, remember
 from pointsman.execution.failover import lease_for, none_available, refund_unused
 from pointsman.execution.makers import lease_of_maker, maker_of
 from pointsman.execution.queueing import admitted_lease, queued_lease, worth_a_place
@@ -44,6 +44,7 @@ from pointsman.routing.runtime import Setting
 from pointsman.types import Request, Usage
 
 if TYPE_CHECKING:
+    from pointsman.execution.dropping import Dropping
     from pointsman.execution.stream_attempt import StreamAttempt
 
 T = TypeVar("T", covariant=True)
@@ -105,7 +106,7 @@ class Execution(Struct, eq=False):
     time: TimeLimit | None = None
     hedge: Lease | None = None
     opening: list[StreamAttempt] = []
-    refusal: Unsupported | None = None
+    refusal: RequestError | None = None
     usage: Usage | None = None
     cost: int | None = None
     is_over: bool = False
@@ -178,7 +179,7 @@ class Execution(Struct, eq=False):
         if lease is not None or worth_a_place(self, now):
             return lease
         if self.refusal is not None:
-            if goes_round(self):
+            if self.dropping is not None and self.dropping.goes_round(self):
                 return self.next_lease()
             raise self.refusal
         raise none_available(self, now) from self.failures.last
@@ -242,9 +243,14 @@ class Execution(Struct, eq=False):
             pool = self.pool_of(lease)
             if self.demand.tried.issuperset(each.id for each in pool.deployments):
                 self.retry_state().causes.setdefault(pool.name, set()).add(error.fallback_on)
+        from pointsman.execution.adjusting import TooLong
+
+        told = error.told() if isinstance(error, TooLong) else error
         # Without its traceback, which holds the frames, and with them the caller's stream.
-        self.refusal = self.complete(error, lease.deployment.id).with_traceback(None)
+        self.refusal = self.complete(told, lease.deployment.id).with_traceback(None)
         if self.chain[0].drops:
+            from pointsman.execution.dropping import remember
+
             remember(self, lease.deployment, error)
         if self.failures.delay:
             self.failures.delay = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -19,6 +19,9 @@ from pointsman.provider import Call, Provider
 from pointsman.routing.lease import Lease
 from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, StreamEvent
 from pointsman.wire.opaque import answer_marked, events_marked, for_maker
+
+if TYPE_CHECKING:
+    from pointsman.routing.deployment import Deployment
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
@@ -38,6 +41,7 @@ class RelayedAnswer(WholeAnswer[R]):
             asked = adjusted(execution, deployment, asked)
         if speaks(provider, original):
             try:
+                expect_nothing_overruled(deployment, original)
                 relayed = provider.relay(asked, call(execution, lease, time, original))
                 return await told(execution, lease, "relay", relayed)
             except Unsupported as error:
@@ -71,6 +75,14 @@ def speaks(provider: Provider, original: Original) -> bool:
     return False
 
 
+def expect_nothing_overruled(deployment: Deployment, original: Original) -> None:
+    """Raise Unsupported for a body that says what is forced under another name, which would go on in it."""
+    if original.unseen and deployment.amends is not None:
+        names = ", ".join(f"`{each}`" for each in deployment.amends.overrules(original.unseen))
+        if names:
+            raise Unsupported(f"{names}: the configuration of {deployment.id} says what holds there")
+
+
 async def told(execution: Execution, lease: Lease, method: str, asked: Awaitable[Any]) -> Any:
     """What `method` of a provider returns. Raises PluginError for what is no error of ours."""
     try:
@@ -86,6 +98,7 @@ async def opened(execution: Execution, lease: Lease, asked: ChatRequest, handed:
     provider, original = lease.deployment.provider, original_of(execution)
     if speaks(provider, original):
         try:
+            expect_nothing_overruled(lease.deployment, original)
             relayed = provider.relay_stream(asked, replace(handed, original=original))
             source: EventStream = await told(execution, lease, "relay_stream", relayed)
         except Unsupported as error:

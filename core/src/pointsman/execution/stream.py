@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from pointsman.errors import CallError, MidStreamError, Outcome
 from pointsman.execution.accounting import end_attempt, end_request, ended_by_router, fail_request
-from pointsman.execution.dropping import dropped
 from pointsman.execution.execution import Execution
 from pointsman.execution.stream_attempt import StreamAttempt
 from pointsman.execution.time_limits import deadline_passed, is_over
@@ -61,6 +60,7 @@ class ChatStream:
         self._execution: Execution | None = None
         self._attempt: StreamAttempt | AnsweredStream | None = None
         self._ready: deque[StreamEvent] = deque()
+        self._withheld = 0  # characters that were read and, as the stream was closed, never handed out
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._reading = False
@@ -75,12 +75,11 @@ class ChatStream:
 
     @property
     def text(self) -> str:
-        """The text so far: of the events that were handed out."""
+        """The text so far: of the events that were handed out, once the stream is closed too."""
         if self._attempt is None:
             return ""
         read = self._attempt.told.text
-        ahead = sum(len(event.text) for event in self._ready)  # one read may have brought many
-        return read[: len(read) - ahead]
+        return read[: len(read) - self._withheld - _length(self._attempt.ready)]
 
     @property
     def relayed(self) -> bool:
@@ -103,14 +102,14 @@ class ChatStream:
     def dropped(self) -> Sequence[str]:
         """Names of the options that were left out of what was asked; known with the first content."""
         execution = self._execution
-        if execution is None or execution.last is None:
+        if execution is None or execution.last is None or execution.dropping is None:
             return ()
-        return dropped(execution, execution.last.deployment)
+        return execution.dropping.of(execution.last.deployment)
 
     async def __aenter__(self) -> ChatStream:
+        if self._closed:
+            raise RuntimeError("this stream is closed; call `stream()` for a new one")
         if self._execution is None:
-            if self._closed:
-                raise RuntimeError("the stream is closed")
             self._reading = True
             try:
                 await self._open()
@@ -265,7 +264,9 @@ class ChatStream:
     def _shut(self) -> None:
         """Nothing is delivered any more, also of what was read."""
         self._closed = True
-        self._ready.clear()
+        if self._ready:
+            self._withheld += _length(self._ready)
+            self._ready.clear()
 
     def _let_go(self) -> None:
         """End a call that still runs, without judging the deployment."""
@@ -275,3 +276,8 @@ class ChatStream:
         for attempt in execution.opening if self._attempt is None else (self._attempt,):
             attempt.discard()
         end_request(execution, "cancelled")
+
+
+def _length(ahead: Iterable[StreamEvent]) -> int:
+    """Characters of text in events that one read brought and nobody has been handed yet."""
+    return sum(len(event.text) for event in ahead)

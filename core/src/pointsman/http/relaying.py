@@ -152,11 +152,10 @@ def _change(
     beginnings: Collection[str],
 ) -> None:
     for names in synonyms:
-        spelled = next((name for name in names if name in given), None)
+        spelled = next((name for name in names if bytes(given.get(name, _NULL)) != _NULL), None)
         before, after = (_spelled(body, names, spelled) for body in (before, after))
-        if spelled is not None and before.get(spelled) != after.get(spelled):
-            for other in set(names) - {spelled}:
-                given.pop(other, None)  # it would say the old value still
+        for other in set(names) - {spelled}:
+            given.pop(other, None)  # it would say another value still, even where the one we read is right
     try:
         rewriting.change(given, before, after, beginnings=beginnings)
     except rewriting.BeginsOtherwise:
@@ -169,6 +168,9 @@ def _spelled(body: Body, names: Sequence[str], spelled: str | None) -> Body:
     if spelled is None or ours is None or ours == spelled:
         return body
     return {(spelled if name == ours else name): value for name, value in body.items()}
+
+
+_NULL = b"null"
 
 
 _TOGETHER = {"tool_choice", "parallel_tool_calls"}
@@ -207,7 +209,9 @@ def _other_prompts(before: ChatRequest, after: ChatRequest) -> tuple[Sequence[Me
 
 
 def _parted(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
-    systems = next((n for n, each in enumerate(messages) if each.role != "system"), len(messages))
+    from pointsman.requests.amendments import leading_systems  # hardly any messages are changed on their way
+
+    systems = leading_systems([each.role for each in messages])
     return tuple(messages[:systems]), tuple(messages[systems:])
 
 

@@ -78,6 +78,10 @@ class Amendments(Struct, frozen=True):
             request = _with_system(request, self.around)
         return request
 
+    def overrules(self, names: Sequence[str]) -> list[str]:
+        """Those of `names` that may say otherwise what is forced, to an upstream that knows it so."""
+        return [each for each in names if each in _spellings(self.forced)]
+
     @property
     def tokens(self) -> int:
         """About how many tokens they add to a prompt at most."""
@@ -132,12 +136,17 @@ def _without(extra: JsonObject, forced: Options) -> JsonObject:
     """What of `extra` does not say otherwise what is forced: by the same name or spelled as others do."""
     if not extra:
         return extra
-    names = {each for name in forced for each in (name, *_SPELLINGS.get(name, ()))}
+    names = _spellings(forced)
     left = {name: value for name, value in extra.items() if name not in names}
     options = left.get("options")  # Ollama's place for them
     if isinstance(options, Mapping) and not names.isdisjoint(options):
         left["options"] = {name: value for name, value in options.items() if name not in names}
     return left
+
+
+def _spellings(options: Options) -> set[str]:
+    """The names of options, and those under which others know them."""
+    return {each for name in options for each in (name, *_SPELLINGS.get(name, ()))}
 
 
 # ── the system prompt ────────────────────────────────────────────────────────────────────────────────
@@ -158,7 +167,7 @@ def _with_prompt(given: Sequence[Message], around: Around) -> Sequence[Message]:
     stand first. Without any there is a new one.
     """
     if isinstance(given, TextMessages):
-        leading = _leading(given.roles)
+        leading = leading_systems(given.roles)
         if not leading:
             return TextMessages(
                 ("system", *given.roles), (_joined(around.prefix, around.suffix), *given.texts)
@@ -167,7 +176,7 @@ def _with_prompt(given: Sequence[Message], around: Around) -> Sequence[Message]:
         texts[0] = _joined(around.prefix, texts[0])
         texts[leading - 1] = _joined(texts[leading - 1], around.suffix)
         return TextMessages(given.roles, tuple(texts))
-    leading = _leading([each.role for each in given])
+    leading = leading_systems([each.role for each in given])
     if not leading:
         return (Message.system(_joined(around.prefix, around.suffix)), *given)
     messages = list(given)
@@ -177,8 +186,8 @@ def _with_prompt(given: Sequence[Message], around: Around) -> Sequence[Message]:
     return tuple(messages)
 
 
-def _leading(roles: Sequence[str]) -> int:
-    """How many system messages stand first."""
+def leading_systems(roles: Sequence[str]) -> int:
+    """How many system messages stand first: these are the system prompt."""
     return next((n for n, role in enumerate(roles) if role != "system"), len(roles))
 
 

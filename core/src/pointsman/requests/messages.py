@@ -74,7 +74,7 @@ def _read(given: Any) -> Sequence[Message]:
     if type(given) is TextMessages:  # of ours, and read before
         return given
     if type(given) is not list and type(given) is not tuple:  # perhaps one that can be read only once
-        return as_messages(as_tuple(given, "messages"))
+        return as_messages(as_tuple(given, "messages", "text or a list of messages"))
     if not given:
         raise InvalidRequest("messages is empty; give at least one, for example a string")
     if all(map(_is_text, given)):

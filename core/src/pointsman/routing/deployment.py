@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
 from pointsman.http.client import Client
 from pointsman.prices import Price
 from pointsman.provider import Provider
-from pointsman.requests.amendments import Amendments
 from pointsman.requests.requirements import Labels, Requirements, unmet
 from pointsman.resilience.circuit_breaker import BreakerState
 from pointsman.resilience.loaded_models import ModelServer
@@ -23,6 +22,9 @@ from pointsman.routing.deployment_state import Admin, DeploymentState
 from pointsman.routing.lease import Lease, Observer
 from pointsman.routing.reasons import Reason, Why
 from pointsman.strategy import Residency
+
+if TYPE_CHECKING:
+    from pointsman.requests.amendments import Amendments
 
 # Looked up once, not for each of hundreds in a search: as `_OK` in `lease`.
 _UP, _HALF_OPEN = Admin.UP, BreakerState.HALF_OPEN

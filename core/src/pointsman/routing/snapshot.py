@@ -31,7 +31,6 @@ from pointsman.resilience.health_check import HealthChecker, HealthState
 from pointsman.resilience.loaded_models import ModelServer
 from pointsman.resilience.rate_limit import RateLimitScope
 from pointsman.routing.deployment_state import DeploymentState, Readiness
-from pointsman.routing.places import Places
 from pointsman.routing.pool import Pool, chain
 from pointsman.routing.runtime import Setting
 from pointsman.transports.lazy import DeferredTransport
@@ -39,6 +38,7 @@ from pointsman.transports.lazy import DeferredTransport
 if TYPE_CHECKING:
     from pointsman.http.renewal import Renewal
     from pointsman.routing.entrance import Entrance
+    from pointsman.routing.places import Places
     from pointsman.strategy import Strategy
 
 log = logging.getLogger("pointsman")

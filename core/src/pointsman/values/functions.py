@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, NamedTuple
 
 from pointsman.values.docstrings import summary_of
@@ -33,9 +34,10 @@ def described(function: Callable[..., Any], *, strict: bool | None = None) -> De
 
     Raises: TypeError that names the parameter which a model could not give.
     """
-    name = getattr(function, "__name__", type(function).__name__)
-    about, about_each = summary_of(inspect.getdoc(function) or "")
-    signature = _signature(function, name)
+    inner, bound = _unbound(function)
+    name = getattr(inner, "__name__", type(inner).__name__)
+    about, about_each = summary_of(inspect.getdoc(inner) or "")
+    signature = _without(_signature(function, name), bound)
     parameters = _parameters(signature, name, about_each)
     if strict:
         if places := open_places(parameters):
@@ -51,9 +53,25 @@ def expect_name(name: str) -> str:
     return name
 
 
+def _unbound(function: Any) -> tuple[Any, Collection[str]]:
+    """The function inside of partial ones, and the parameters that these bind by name."""
+    bound = set[str]()
+    while isinstance(function, partial):
+        bound |= function.keywords.keys()
+        function = function.func
+    return function, bound
+
+
+def _without(signature: inspect.Signature, bound: Collection[str]) -> inspect.Signature:
+    """`signature` less what is bound, a default there: it may be a key, and is no model's to choose."""
+    left = [each for name, each in signature.parameters.items() if name not in bound]
+    return signature.replace(parameters=left)
+
+
 def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
     if not callable(function) or isinstance(function, type):
-        raise TypeError(f"{name} is no function")
+        what = name if isinstance(function, type) else f"a {type(function).__name__}"
+        raise TypeError(f"{what} is no function")
     try:
         return inspect.signature(function, eval_str=True)
     except NameError as error:

@@ -20,7 +20,7 @@ from pointsman.values.schemas import Schema, closed, open_places, plain
 
 WRAPPED = "value"
 """The one member of the object that stands for what is no object, such as a list: upstreams want objects."""
-_FENCED = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```(?:json)?[ \t]*\n", re.IGNORECASE)
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _LONGEST_NAME = 64
 _REMEMBERED = 128
@@ -59,8 +59,7 @@ class JsonType(NamedTuple):
 
     def value(self, text: str) -> Any:
         """What `text` says, which may stand in one fence of Markdown. Raises: DoesNotFit."""
-        fenced = _FENCED.fullmatch(text)
-        data = (fenced[1] if fenced else text).encode("utf-8", "backslashreplace")
+        data = _without_fence(text).encode("utf-8", "backslashreplace")
         return self.read(_unwrapped(data) if self.is_wrapped else data)
 
     def strict_schema(self, strict: bool | None) -> tuple[Schema, bool | None]:
@@ -130,11 +129,21 @@ def _name(kind: Any) -> str:
     return _NO_NAME.sub("_", name)[:_LONGEST_NAME].strip("_") or "answer"
 
 
+def _without_fence(text: str) -> str:
+    """What stands in the fence around all of `text`, itself where there is none."""
+    # Not one pattern for all of it: an upstream can write what makes its search quadratic.
+    inside = text.strip()
+    fence = _FENCE.match(inside)
+    if fence is None or len(inside) < fence.end() + 3 or not inside.endswith("```"):
+        return text
+    return inside[fence.end() : -3]
+
+
 def _unwrapped(data: bytes) -> bytes:
     """The member `value` of an object that has no other one; anything else as it is."""
     try:
         found = _members(data)
-    except (DecodeError, UnicodeDecodeError):
+    except (DecodeError, UnicodeDecodeError, RecursionError):
         return data
     return bytes(found[WRAPPED]) if found.keys() == {WRAPPED} else data
 
@@ -176,5 +185,7 @@ def _of_msgspec(kind: Any) -> tuple[Schema, Callable[[bytes], Any]]:
             raise DoesNotFit(Misfit(where, what)) from None
         except (DecodeError, UnicodeDecodeError) as error:
             raise DoesNotFit(Misfit("", f"Invalid JSON: {error}")) from None
+        except RecursionError:
+            raise DoesNotFit(Misfit("", "Invalid JSON: recursion limit exceeded")) from None
 
     return schema_of(kind), read

@@ -79,6 +79,7 @@ def _content(path: str | os.PathLike[str]) -> bytes:
         content = read_regular(path, LARGEST)
     except OSError as error:
         if error.errno != EFBIG:
+            error.filename = error.filename or os.fspath(path)  # not every one says which file it was
             raise
         raise ValueError(f"{os.fspath(path)} is larger than {format_size(LARGEST)}") from None
     if not content:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from copy import copy
+from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import force_setattr
 
+from pointsman._internal.printable import printable_line
 from pointsman.errors import FormatNotMet
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound="ChatResponse")
 
 _SHOWN = 3
+_LONGEST = 200
 
 
 class Typed:
@@ -30,6 +32,15 @@ class Typed:
             force_setattr(made, "_reading", reading)
         return made
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """The same, and a value of its own once that is read."""
+        reduced: Any = self.__reduce__()  # that of the Struct: what makes one, and of what
+        make, given = reduced
+        made = make(*deepcopy(given, memo))
+        if (reading := getattr(self, "_reading", None)) is not None:
+            force_setattr(made, "_reading", reading.again())
+        return made
+
 
 class Reading:
     """The type that an answer was asked for, and its value once it was read."""
@@ -40,6 +51,10 @@ class Reading:
         self._kind = kind
         self._is_read = False
         self._value: Any = None
+
+    def again(self) -> Reading:
+        """One that has read nothing yet."""
+        return Reading(self._kind)
 
     def of(self, answer: ChatResponse) -> Any:
         """The value, made once. Raises FormatNotMet."""
@@ -86,7 +101,8 @@ def read_as(kind: Any, answer: ChatResponse) -> Any:
 
 
 def _not_met(answer: ChatResponse, name: str, misfits: tuple[tuple[str, str], ...]) -> FormatNotMet:
-    said = "; ".join(f"{path}: {what}" if path else what for path, what in misfits[:_SHOWN])
+    # A place may be made of names that the model chose; they go on to logs and terminals.
+    said = "; ".join(_short(f"{path}: {what}" if path else what) for path, what in misfits[:_SHOWN])
     more = f"; and {len(misfits) - _SHOWN} more" if len(misfits) > _SHOWN else ""
     error = FormatNotMet(
         f"the answer is no {name}{_because(answer)}: {said}{more}",
@@ -96,6 +112,11 @@ def _not_met(answer: ChatResponse, name: str, misfits: tuple[tuple[str, str], ..
     error.request_id, error.attempts = answer.request_id, answer.attempts
     error.text, error.problems = answer.text, misfits
     return error
+
+
+def _short(text: str) -> str:
+    shown = printable_line(text[:_LONGEST])
+    return shown if len(text) <= _LONGEST else f"{shown}…"
 
 
 def _because(answer: ChatResponse) -> str:

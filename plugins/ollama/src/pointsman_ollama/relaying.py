@@ -15,8 +15,11 @@ from pointsman.plugin import (
     EmbedRequest,
     EmbedResponse,
     GenerateRequest,
+    Original,
     Relaying,
     Request,
+    Unsupported,
+    json_or_none,
     original_of,
 )
 from pointsman_ollama import decode, wire
@@ -65,6 +68,7 @@ def of(
         case ChatRequest():
             return streamed("/api/chat", wire.chat_body, prompted=bool(request.messages))
         case GenerateRequest():
+            _expect_system_is_read(request, original_of(call))
             return Relaying(
                 path="/api/generate",
                 write=lambda asked: wire.generate_body(asked, call.model, _NOTHING, stream=True),
@@ -82,6 +86,17 @@ def of(
                 else None,
                 read=lambda answer, content: vectors(request, answer, content),
             )
+
+
+def _expect_system_is_read(request: GenerateRequest, original: Original) -> None:
+    """Raise Unsupported where a system prompt was changed that the body has its model not see."""
+    if request.system == getattr(original.request, "system", None):
+        return
+    given = json_or_none(original.body) or {}
+    template = given.get("template") or ""
+    if given.get("raw") or (template and ".System" not in template):
+        said = "raw" if given.get("raw") else "template"
+        raise Unsupported(f"`{said}`: this model has text around its system prompt, which that leaves out")
 
 
 def _read(answer: Answer, content: bytes, decoder: decode.StreamDecoder) -> ChatResponse:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 _PASSED_ON = ("openai-beta",)
 """Headers of callers that mean something to the API."""
-_LIMITS = (("max_completion_tokens", "max_tokens"),)
+_SYNONYMS = (("max_completion_tokens", "max_tokens"), ("repeat_penalty", "repetition_penalty"))
+"""As whoever reads the body has them: the first of each holds."""
 _END = b"data: [DONE]\n\n"
 
 
@@ -55,7 +56,7 @@ def of(provider: OpenAIProvider, request: Request, call: Call) -> Relaying:
                 read=provider.chat_answer,
                 events=partial(_events, provider, ChatDecoder),
                 headers=headers,
-                synonyms=_LIMITS,
+                synonyms=_SYNONYMS,
                 ends=_END,
                 asks=ask_for_usage if quirks.include_usage else None,
             )

@@ -45,7 +45,6 @@ from pointsman_openai.settings import (
     SystemRole,
     ToolCallIds,
 )
-from pointsman_openai.short_ids import short_id
 
 Body = dict[str, Any]
 
@@ -241,6 +240,8 @@ def _result_shown(message: Message, where: str, quirks: Quirks, shown: list[Body
 
 def refuse(request: ChatRequest, quirks: Quirks) -> None:
     """Raise Unsupported when the request asks for what the configuration says that the model cannot do."""
+    if not quirks.unsupported:
+        return
     parts = set()
     if not isinstance(request.messages, TextMessages):
         parts = {_PARTS.get(type(part)) for message in request.messages for part in message.parts}
@@ -313,7 +314,11 @@ def _assistant(message: Message, where: str, quirks: Quirks) -> Body:
 
 
 def _sent_id(id: str, quirks: Quirks) -> str:
-    return id if quirks.tool_call_ids == "as_given" else short_id(id)
+    if quirks.tool_call_ids == "as_given":
+        return id
+    from pointsman_openai.short_ids import short_id  # for one maker's servers
+
+    return short_id(id)
 
 
 def _call(call: ToolCall, id: str) -> Body:

@@ -46,7 +46,7 @@ def command(
 
 
 async def _explained(asked: Asked, model: str, message: str) -> Mapping[str, Any]:
-    async with router_for(asked) as router:
+    async with router_for(asked, looks=True) as router:
         return router.explain(model, message).to_dict()
 
 

@@ -25,7 +25,7 @@ def command(asked: Asked) -> int | None:
 
 
 async def _health(asked: Asked) -> int | None:
-    async with router_for(asked) as router:
+    async with router_for(asked, looks=True) as router:
         health = await router.health()
     if asked.json:
         print_json(health.to_dict())

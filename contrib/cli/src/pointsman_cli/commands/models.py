@@ -37,7 +37,7 @@ def list_models(asked: Asked) -> None:
 
 
 async def _list(asked: Asked) -> None:
-    async with router_for(asked) as router:
+    async with router_for(asked, looks=True) as router:
         listed, health = await asyncio.gather(router.models(), router.health())
     for name, state in health.providers.items():
         if not state.ok:
@@ -84,7 +84,7 @@ def show_model(asked: Asked, name: str) -> None:
 
 
 async def _show(asked: Asked, name: str) -> None:
-    async with router_for(asked) as router:
+    async with router_for(asked, looks=True) as router:
         explained, status = router.explain(name), router.status().to_dict()
         pick, meant, pattern = explained.chain[0].pick, explained.alias_of or name, explained.pattern
         known = status["models"] if pattern is None else status["patterns"][pattern]["models"]
@@ -176,7 +176,7 @@ def pull_model(asked: Asked, model: str, provider: str | None) -> None:
 async def _pull(asked: Asked, model: str, provider: str | None) -> None:
     from pointsman_cli.pulling import steps, target, tell
 
-    async with router_for(asked) as router:
+    async with router_for(asked, looks=True) as router:
         name, model = target(router, model, provider)
         await tell(steps(router.provider(name), model), as_json=asked.json)
     if not asked.json:

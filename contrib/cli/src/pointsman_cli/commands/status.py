@@ -61,7 +61,7 @@ def _live(asked: Asked, processes: Sequence[Process], *, many: bool, wide: bool)
 
 
 async def _status(asked: Asked, *, wide: bool) -> int | None:
-    async with router_for(asked) as router:
+    async with router_for(asked, looks=True) as router:
         health = (await router.health()).to_dict()
         status = router.status().to_dict()
     if asked.json:

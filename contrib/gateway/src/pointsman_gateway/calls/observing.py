@@ -77,9 +77,10 @@ class Observer:
             said["x-pointsman-deployment"] = shown(account.deployment)
             said["x-pointsman-attempts"] = str(account.attempts)
             said["x-pointsman-overhead-ms"] = f"{account.ours(now - account.began, now) * 1e3:.3f}"
-            if (strategy := self.metrics.topology.strategies.get(account.pool)) is not None:
+            topology = self.metrics.topology
+            if (strategy := topology.strategy(account.pool)) is not None:
                 said["x-pointsman-strategy"] = strategy
-            if account.pool != model:
+            if topology.is_other(account.pool, model):
                 said["x-pointsman-fallback"] = shown(account.pool)
             if account.queued is not None:
                 said["x-pointsman-queue-ms"] = f"{account.queued * 1e3:.0f}"

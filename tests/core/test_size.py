@@ -55,7 +55,7 @@ NOT_YET: dict[str, dict[str, int]] = {
     "function": {},
     "complexity": {},
     "engine": {
-        "engine": 6_313,
+        "engine": 6_339,
     },
 }
 

@@ -65,6 +65,16 @@ GOLDEN: list[tuple[str, str, str]] = [
         'name: OPENAI_API_KEY}` or `api_key: "${OPENAI_API_KEY}"`',
     ),
     (
+        "an option of a call that is forced",
+        "providers: {a: {type: scripted}}\nmodels: {m: {forced: {seed: 1, timeout: 5}, deployments: [a/x]}}\n",
+        "p.yaml:2:32: models.m.forced.timeout: 'timeout' belongs to a call, not here; see `timeouts`",
+    ),
+    (
+        "a forced option of the wrong kind",
+        "providers: {a: {type: scripted}}\nmodels: {m: {forced: {seed: 1, top_p: high}, deployments: [a/x]}}\n",
+        "p.yaml:2:39: models.m.forced.top_p: ",
+    ),
+    (
         "duplicate ids",
         "providers: {a: {type: scripted}}\nmodels: {m: {deployments: [a/x, a/x]}}\n",
         "p.yaml:2:33: models.m.deployments[1]: ",
@@ -82,7 +92,7 @@ GOLDEN: list[tuple[str, str, str]] = [
     (
         "a wrong default",
         "providers: {a: {type: scripted}}\nmodels: {m: {deployments: [{provider: a, model: x, defaults: {temprature: 1}}]}}\n",
-        "p.yaml:2:62: models.m.deployments[0].defaults: unknown option 'temprature'; did you mean 'temperature'?",
+        "p.yaml:2:63: models.m.deployments[0].defaults.temprature: unknown option 'temprature'; did you mean 'temperature'?",
     ),
     (
         "a setting that the provider type does not have",

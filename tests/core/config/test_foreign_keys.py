@@ -36,6 +36,25 @@ def said(given: dict[str, Any]) -> str:
         ("retry", False, "write `retry: none`"),
         ("timeouts", 30, "write `timeouts: {total: 30s}`".replace("write", "such as")),
         ("limits", "60/min", "such as `limits: {requests: 60/min}`"),
+        ("circuit_breaker", {"threshold": 3}, "unknown key 'threshold'; did you mean 'failure_threshold'?"),
+        ("circuit_breaker", {"failure_treshold": 3}, "did you mean 'failure_threshold'?"),
+        ("prices", "shipped", "prices: expected a list, not text; write `prices: [shipped]`"),
+        ("aliases", ["a"], "aliases: expected a mapping, not a list; write `aliases: {gpt-4o: assistant}`"),
+        (
+            "models",
+            {"m": {"deployments": ["a/x"], "system": "Be brief"}},
+            'models.m.system: expected a mapping, not text; write `system: {prefix: "…"}`',
+        ),
+        (
+            "models",
+            {"m": {"deployments": [{"provider": "a", "model": "x", "system": "Be brief"}]}},
+            'write `system: {prefix: "…"}`',
+        ),
+        (
+            "models",
+            {"m": {"deployments": [{"provider": "a", "model": "x", "weight": 0.5}]}},
+            "weight: expected a whole number, not a fraction",
+        ),
         ("audit", "./audit", "write `audit: [{type: jsonl, path: ./audit}]`"),
         ("models", ["m"], "give each a name: `models: {assistant: {deployments: [gpu1/llama3.2]}}`"),
         ("models", {"m": ["a/x"]}, "write `{deployments: [provider/upstream-model]}`"),
@@ -113,13 +132,15 @@ def test_an_address_that_only_resembles_a_call_is_taken(end: str) -> None:
 
 @pytest.mark.parametrize("key", PLACES)
 def test_a_key_of_ours_in_a_wrong_place_is_told_its_place(key: str) -> None:
-    place = {
-        "under a provider": "providers.<name>.",
-        "under a model": "models.<name>.",
-        "at a deployment": "models.<name>.deployments[].",
-        "at the top of the file": "",
+    places = {
+        "under a provider": ["providers.<name>."],
+        "under a model": ["models.<name>."],
+        "at a deployment": ["models.<name>.deployments[]."],
+        "under a model or at one of its deployments": ["models.<name>.", "models.<name>.deployments[]."],
+        "at the top of the file": [""],
     }[PLACES[key].partition(",")[0]]
-    assert [row.key for row in config_table() if row.key.rpartition(".")[2] == key] == [place + key]
+    found = [row.key for row in config_table() if row.key.rpartition(".")[2] == key]
+    assert sorted(found) == sorted(place + key for place in places)
 
     assert f"unknown key {key!r}; it stands {PLACES[key]}" in said({**config("a"), "timeouts": {key: 1}})
 

@@ -91,13 +91,26 @@ MODEL = "models: {m: {deployments: [p/x]}, 'g*': {deployments: ['p/*']}, auto: {
         ("aliases: {a: m, b: a}", ":3:20: aliases.b: 'a' is an alias itself; name what it means: 'm'"),
         ("aliases: {a: listd}", ":3:14: aliases.a: no model is named 'listd'; did you mean 'listed'?"),
         ("aliases: {a: 'g*'}", ":3:14: aliases.a: 'g*' is a pattern; name a model that it matches"),
-        ("aliases: {a: r/x}", ":3:14: aliases.a: no model is named 'r/x'; configured: auto, listed, m"),
+        (
+            "aliases: {a: r/x}",
+            ":3:14: aliases.a: no model is named 'r/x'; nor is a provider 'r'; configured: auto,",
+        ),
         ("aliases: {'a*': m}", ':3:11: aliases["a*"]: an alias is one name, and no pattern; name a model so'),
         (
             "aliases: {p/y: m}",
             ":3:11: aliases[\"p/y\"]: the name 'p/y' already means a model of the provider",
         ),
-        ("default_model: 'g*'", ":3:16: default_model: no model is named 'g*'"),
+        (
+            "aliases: {a: lst/x}",
+            ":3:14: aliases.a: no model is named 'lst/x'; nor is a provider 'lst'; configured: auto,",
+        ),
+        ("aliases: {a: pp/llama}", ":3:14: aliases.a: no model is named 'pp/llama'; did you mean 'p/llama'?"),
+        (
+            "default_model: 'g*'",
+            ":3:16: default_model: no model is named 'g*'; that is a pattern: name a model",
+        ),
+        ("fallback: ['g*']", ":3:12: fallback[0]: no model is named 'g*'; that is a pattern: name a model"),
+        ("fallback: [pp/x]", ":3:12: fallback[0]: no model is named 'pp/x'; configured: auto, listed, m"),
         ("fallback: [m, zz, m]", ":3:15: fallback[1]: no model is named 'zz'; configured: auto, listed, m"),
         ("fallback: [m, zz, m]", ":3:19: fallback[2]: 'm' is listed twice"),
         ("fallback: [auto]", ":3:12: fallback[0]: 'auto' has a selector, and picks nothing for what failed"),

@@ -56,8 +56,16 @@ def test_a_name_goes_to_the_upstream_model_that_the_star_stands_for() -> None:
 def test_a_pattern_is_no_name_itself() -> None:
     async def main() -> None:
         async with router(Scripted(), matching()) as r:
-            with pytest.raises(UnknownModel, match=r"no model is called 'x-\*'"):
+            with pytest.raises(
+                UnknownModel, match=r"no model is called 'x-\*'; that is a pattern: name a model"
+            ):
                 await r.chat("x-*", "hi")
+            with pytest.raises(UnknownModel, match=r"'aa/llama'; did you mean 'a/llama'\?"):
+                await r.chat("aa/llama", "hi")
+            with pytest.raises(
+                UnknownModel, match="'remote/llama'; nor is a provider 'remote'; there are: m"
+            ):
+                await r.chat("remote/llama", "hi")
             with pytest.raises(UnknownModel):
                 await r.chat("x-" + "y" * 600, "hi")
             assert [each.id for each in await r.models() if not each.provider] == ["m"]

@@ -15,13 +15,14 @@ from pointsman.build.draft import Draft
 from pointsman.build.known_models import KnownModels
 from pointsman.build.takeover import LiveSettings, new_state, settle
 from pointsman.config import DeploymentConfig, LimitsConfig, ModelConfig
+from pointsman.config.findings import Finding
 from pointsman.config.names import STAR
 from pointsman.config.problems import KeyPath
 from pointsman.errors import InvalidRequest
 from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Provider
-from pointsman.requests.options import default_options
+from pointsman.requests.options import default_options, is_option
 from pointsman.resilience.cool_down import Credential
 from pointsman.resilience.health_check import CheckSettings, HealthChecker, HealthState
 from pointsman.resilience.loaded_models import POLL_SECONDS, ModelServer
@@ -198,12 +199,15 @@ class Deployments:
             )
 
     def options(self, given: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any]:
-        """What the configuration says of the options of calls; none with a problem."""
-        try:
-            return default_options(given)
-        except InvalidRequest as error:
-            self._draft.problem(path, error.message)
-            return {}
+        """What the configuration says of the options of calls, without those with a problem."""
+        read: dict[str, Any] = {}
+        for name, value in given.items():
+            try:
+                read |= default_options({name: value})
+            except InvalidRequest as error:
+                wrong = Finding((*path, name), error.message, at_key=not is_option(name))
+                self._draft.found.append(wrong)
+        return read
 
     def _amendments(
         self, model: ModelConfig, model_path: KeyPath, config: DeploymentConfig, path: KeyPath

@@ -56,14 +56,14 @@ def findings(
 
 def unknown_key(path: KeyPath, known: Sequence[str]) -> Finding:
     """The key at `path` is none of `known`, which are all that there may be."""
-    hint = partial(_near, str(path[-1]), known)
+    hint = partial(_near, path, known)
     return Finding(path, f"unknown key {path[-1]!r}", hint, at_key=True)
 
 
-def _near(key: str, known: Sequence[str]) -> str:
+def _near(path: KeyPath, known: Sequence[str]) -> str:
     from pointsman.config.foreign_keys import of_key
 
-    return of_key(key) or did_you_mean(key, known) or "there is no key here"
+    return of_key(path) or did_you_mean(str(path[-1]), known) or "there is no key here"
 
 
 def kind(value: object) -> str:
@@ -130,7 +130,7 @@ def _message(details: ErrorDetails) -> str:
         hint = "; write it in quotes" if isinstance(value, int | float) else ""
         return f"expected text, not {kind(value)}{hint}"
     if name in _EXPECTED:
-        found = kind(value)
+        found = "a fraction" if name == "int_from_float" else kind(value)
         expected = _EXPECTED[name]
         return f"expected {expected}" + (f", not {found}" if found != expected else "")
     bound = _BOUNDS.get(name)

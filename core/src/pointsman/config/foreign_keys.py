@@ -45,7 +45,8 @@ KEYS = {
 
 PLACES = {
     **dict.fromkeys(("base_url", "api_key", "auth", "proxy", "headers", "ca_file"), "under a provider"),
-    **dict.fromkeys(("deployments", "require"), "under a model"),
+    **dict.fromkeys(("deployments", "require", "unsupported"), "under a model"),
+    **dict.fromkeys(("system", "forced", "defaults"), "under a model or at one of its deployments"),
     **dict.fromkeys(
         ("weight", "priority", "max_in_flight", "price", "context_window"),
         "at a deployment, which is then a mapping: `{provider: gpu1, model: llama3.2, …}`",
@@ -71,8 +72,11 @@ _OFF_BY_DEFAULT = ("health", "hedging", "outliers", "adaptive_concurrency")
 _ON_BY_DEFAULT = ("queue", "warm_up")
 
 
-def of_key(key: str) -> str | None:
-    """What to do with a `key` that is unknown where it stands; None when nobody can tell."""
+def of_key(path: KeyPath) -> str | None:
+    """What to do with the key at `path`, which is unknown there; None when nobody can tell."""
+    key = str(path[-1])
+    if path[-2:] == ("circuit_breaker", "threshold"):  # `success_threshold` resembles it as much
+        return "did you mean 'failure_threshold'?"
     return KEYS.get(key) or (f"it stands {PLACES[key]}" if key in PLACES else None)
 
 
@@ -91,6 +95,12 @@ def instead(path: KeyPath, value: object) -> str | None:
             | ("fallback" as key,)
         ) if isinstance(value, str):
             return f"write `{key}: [{_ITEMS[key]}]`"
+        case ("prices",):
+            return "write `prices: [shipped]`"
+        case ("aliases",):
+            return "write `aliases: {gpt-4o: assistant}`"
+        case (*_, "system") if isinstance(value, str):
+            return 'write `system: {prefix: "…"}`'
     return _of_key(str(path[-1]) if path else "", value)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from pointsman._internal.suggest import did_you_mean
 from pointsman.config.deployment_templates import is_template, template_of
 from pointsman.config.findings import Finding
 from pointsman.config.names import STAR, NamePattern, Names, provider_and_model
@@ -65,12 +64,7 @@ def _wrong_aliases(
         elif target in models and STAR in target:
             yield Finding(path, f"{target!r} is a pattern", "name a model that it matches")
         elif target not in names and not _provider_of(target, providers):
-            known = {*names} - {*aliases}
-            yield Finding(
-                path,
-                f"no model is named {target!r}",
-                partial(did_you_mean, target, known, what="configured"),
-            )
+            yield Finding(path, f"no model is named {target!r}", partial(names.near_any, target, but=aliases))
 
 
 def _provider_of(name: str, providers: Mapping[str, ProviderConfig]) -> str:

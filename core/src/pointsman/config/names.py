@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from pointsman._internal.suggest import did_you_mean, nearest
+
 STAR = "*"
 
 
@@ -60,6 +62,7 @@ class Names(Collection[str]):
         providers: those that there are: what names an upstream model of one is no name of just any pattern.
 
     Attributes:
+        providers: as given.
         kept: those of them that no model is called, by their own names: callers did not make them up.
     """
 
@@ -71,7 +74,7 @@ class Names(Collection[str]):
         *,
         providers: Collection[str] = (),
     ) -> None:
-        self._providers = providers
+        self.providers = providers
         self._models = dict.fromkeys(each for each in models if STAR not in each)
         self.aliases = {name: target for name, target in aliases.items() if name not in self._models}
         self.patterns = sorted(
@@ -90,7 +93,7 @@ class Names(Collection[str]):
             return None
         provider, _model = provider_and_model(name)
         # `*` would take what there is from whoever asks for it by its full name; `openai/*` means to.
-        least = f"{provider}/" if provider in self._providers else ""
+        least = f"{provider}/" if provider in self.providers else ""
         fitting = (each for each in self.patterns if each.text.startswith(least))
         return next((each for each in fitting if each.match(name) is not None), None)
 
@@ -101,6 +104,28 @@ class Names(Collection[str]):
             return name
         pattern = self.pattern(name)
         return None if pattern is None else pattern.text
+
+    def near(self, name: str, *, but: Collection[str] = (), what: str = "configured") -> str | None:
+        """What to name in place of a `name` that is none; None when nobody can tell.
+
+        Args:
+            but: what would not do.
+            what: they are, where all are listed.
+        """
+        if any(name == each.text for each in self.patterns):
+            return "that is a pattern: name a model that it matches"
+        return did_you_mean(name, {*self}.difference(but), what=what)
+
+    def near_any(self, name: str, *, but: Collection[str] = (), what: str = "configured") -> str | None:
+        """The same where `provider/upstream-model` would do, too."""
+        provider, model = provider_and_model(name)
+        if not provider or provider in self.providers:
+            return self.near(name, but=but, what=what)
+        # All that there are would be more than whoever may ask for models is to know.
+        if (meant := nearest(provider, self.providers)) is not None:
+            return f"did you mean '{meant}/{model}'?"
+        near = self.near(name, but=but, what=what)
+        return "; ".join(filter(None, (f"nor is a provider {provider[:80]!r}", near)))
 
     def __contains__(self, name: Any) -> bool:
         return isinstance(name, str) and (name in self.aliases or self.described_as(name) is not None)

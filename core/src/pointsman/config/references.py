@@ -169,21 +169,17 @@ def _wrong_fallbacks(
         for n, fallback in enumerate(each.to for each in fallbacks):
             path = (*place, n)
             if fallback not in names:
-                hint = partial(_other, fallback, names, name)
+                hint = partial(names.near, fallback, but=(name,))
                 yield Finding(path, f"no model is named {fallback!r}", hint)
             elif names.target(fallback) in before:
                 yield Finding(path, f"{fallback!r} is listed twice")
             before.add(names.target(fallback))
 
 
-def _other(fallback: str, names: Names, name: str) -> str | None:
-    return did_you_mean(fallback, {*names} - {name}, what="configured")
-
-
 def _wrong_default(data: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     name = data.get("default_model")
     if isinstance(name, str) and name not in names:
-        hint = partial(did_you_mean, name, names, what="configured")
+        hint = partial(names.near, name)
         yield Finding(("default_model",), f"no model is named {name!r}", hint)
 
 

@@ -63,7 +63,7 @@ def _wrong_of(name: str, models: Mapping[str, ModelConfig], names: Names) -> Ite
         path = ("models", name, "of", n)
         meant = names.described_as(each) or ""
         if each not in names:
-            hint_of = partial(did_you_mean, each, {*names} - {name}, what="configured")
+            hint_of = partial(names.near, each, but=(name,))
             yield Finding(path, f"no model is named {each!r}", hint_of)
         elif each in before:
             yield Finding(path, f"{each!r} is listed twice")

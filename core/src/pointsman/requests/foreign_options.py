@@ -55,3 +55,11 @@ INSTEAD: Mapping[str, str] = {
     "drop_params": "say `unsupported: drop` of the model in the configuration",
 }
 """Name → a hint that follows "unknown option …;"."""
+
+CONFIGURED: Mapping[str, str] = {
+    **dict.fromkeys(("timeout", "first_token_timeout", "idle_timeout"), "`timeouts`"),
+    "fallbacks": "`fallback`",
+    "strategy": "`strategy` of the model",
+    "require": "`require` of the model",
+}
+"""What a call says of its treatment → where a configuration does."""

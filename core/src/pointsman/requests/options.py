@@ -33,18 +33,28 @@ from pointsman.types import (
 )
 
 
-def read_options(options: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+def read_options(
+    options: Mapping[str, Any], known: Collection[str], *, also: Collection[str] = OPTION_NAMES
+) -> dict[str, Any]:
     """`options` as our own values, without those that are None.
+
+    Args:
+        also: what else can be said where they stand.
 
     Raises: InvalidRequest for one that is not `known`, or whose value is not of its kind.
     """
     read = {}
     for name, value in options.items():
         if name not in known:
-            raise InvalidRequest(f"unknown option {shown(name)}; {_hint(name, known)}")
+            raise InvalidRequest(f"unknown option {shown(name)}; {_hint(name, (*known, *also))}")
         if value is not None:
             read[name] = _READERS[name](value, name)
     return read
+
+
+def is_option(name: str) -> bool:
+    """Whether some kind of request has an option of that name."""
+    return name in _READERS
 
 
 def default_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +62,12 @@ def default_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises: InvalidRequest for one that no kind of request has, or whose value cannot be read.
     """
-    return read_options(options, _READERS)
+    for name in OPTION_NAMES.intersection(options):
+        from pointsman.requests.foreign_options import CONFIGURED
+
+        see = f"; see {CONFIGURED[name]}" if name in CONFIGURED else ""
+        raise InvalidRequest(f"{name!r} belongs to a call, not here{see}")
+    return read_options(options, _READERS, also=())
 
 
 def _hint(name: str, known: Collection[str]) -> str:
@@ -60,7 +75,7 @@ def _hint(name: str, known: Collection[str]) -> str:
 
     if name in INSTEAD:
         return INSTEAD[name]
-    close = nearest(name, (*known, *OPTION_NAMES))
+    close = nearest(name, known)
     return f"did you mean {close!r}?" if close else "pass it through with extra={...}"
 
 

@@ -159,7 +159,7 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
             return pool
         pool = self.unlisted(self, name) if _can_be_asked_for(name) else None
         if pool is None:
-            hint = did_you_mean(model, self.names, what="there are") or "there are none"
+            hint = self.names.near_any(model, what="there are") or "there are none"
             shown = (
                 repr(model)
                 if len(model) <= _NAME_CUT

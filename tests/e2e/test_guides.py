@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
+import runpy
 from collections.abc import Iterator
+from pathlib import Path
 
 import callers_pages
 import pytest
@@ -15,6 +18,7 @@ import pointsman
 from pointsman import ChatRequest
 from pointsman.events import EVENTS, PROGRESS
 from pointsman.requests.call_options import OPTION_NAMES
+from pointsman_simulator import Fault, Reply, Simulator
 
 REFERENCE = pages()["docs/reference.md"]
 GUIDES = {
@@ -89,3 +93,25 @@ def test_every_setting_of_the_built_in_sinks_stands_in_its_table() -> None:
     for kind, model in (("jsonl", JsonlSettings), ("logging", LoggingSettings)):
         for name in model.model_fields:
             assert f"| `{kind}.{name}` |" in GUIDES["docs/observing.md"]
+
+
+async def test_the_listener_that_keeps_failed_attempts_knows_why_a_call_went_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (program,) = [each for each in python_examples() if "def keep" in each.block.text]
+    (tmp_path / "program.py").write_text(program.source, "utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    async with Simulator(seed=1) as simulator:
+        gpus = [await simulator.add("ollama", name=name, models=["llama3.2"]) for name in ("gpu1", "gpu2")]
+        gpus[0].script(Reply(fault=Fault.status(503)))
+        providers = [f"{each.name}: {{type: ollama, base_url: '{each.base_url}'}}" for each in gpus]
+        (tmp_path / "pointsman.yaml").write_text(
+            f"providers: {{{', '.join(providers)}}}\n"
+            "models: {assistant: {deployments: [gpu1/llama3.2, {provider: gpu2, model: llama3.2, priority: 1}]}}\n"
+        )
+        await asyncio.to_thread(runpy.run_path, "program.py", run_name="__main__")
+
+    assert re.fullmatch(
+        r"gpu2/llama3\.2 after \['gpu1/llama3\.2: unavailable, .+'\]\n", capsys.readouterr().out
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pointsman.plugin import ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, GenerateRequest, Request
@@ -74,6 +74,11 @@ class OverheardStream:
     def relayed(self) -> bool:
         """As `ChatStream.relayed`."""
         return self._stream.relayed
+
+    @property
+    def dropped(self) -> Sequence[str]:
+        """As `ChatStream.dropped`."""
+        return self._stream.dropped
 
     async def __aenter__(self) -> OverheardStream:
         await self._stream.__aenter__()

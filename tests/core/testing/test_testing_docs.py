@@ -45,7 +45,7 @@ Install = Callable[[str], dict[str, str]]
 OF_THE_PAGES = (
     "pointsman_acme", "pointsman_echo", "pointsman_lightest", "pointsman_spending", "pointsman_backends",
     "pointsman_once", "pointsman_tally", "pointsman_told", "pointsman_hello", "pointsman_owners",
-    "pointsman_hide", "pointsman_by_length", "pointsman_keys", "pointsman_plain",
+    "pointsman_hide", "pointsman_by_length", "pointsman_keys", "pointsman_plain", "pointsman_flat",
 )  # fmt: skip
 
 
@@ -161,13 +161,14 @@ async def test_the_server_with_openais_api_is_20_lines_that_know_its_address_and
         ("pointsman-by-length", "by_length"),
         ("pointsman-outspoken", "outspoken"),
         ("pointsman-plain", "assistant"),
+        ("pointsman-flat", "cluster/llama3.2"),
     ],
 )
 def test_the_configuration_of_a_page_is_a_sound_one(
     name: str, known: str, install: Install, tmp_path: Path
 ) -> None:
     install(name)
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGES[page_of(name)], flags=re.DOTALL)
+    text = re.findall(r"```yaml\n(.*?)```", PAGES[page_of(name)], flags=re.DOTALL)[0]
     if "providers:" not in text:
         text = (
             f"providers: {{gpu: {{type: ollama}}}}\nmodels: {{assistant: {{deployments: [gpu/x]}}}}\n{text}"

@@ -714,4 +714,4 @@ def test_what_is_wrong_is_told_with_its_place_by_whatever_command_finds_it(
 
     assert re.search(r"pointsman\.yaml:\d+:\d+: audit\[0\]", audit)
     assert told == [told[-1]] * 3
-    assert re.search(r"pointsman\.yaml:\d+:\d+: models\.assistant\.defaults: extra is 3", told[0])
+    assert re.search(r"pointsman\.yaml:\d+:\d+: models\.assistant\.defaults\.extra: extra is 3", told[0])

@@ -12,12 +12,11 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
 from fastapi.encoders import jsonable_encoder
-from redis_server import PROGRAM, RedisServer
+from redis_server import running
 
 from pointsman import ChatResponse
 from pointsman_simulator import Fault, Reply, Simulator, Upstream
@@ -197,15 +196,8 @@ async def test_django_with_views_and_async_views(gpu: Upstream, tmp_path: Path) 
 @pytest.fixture
 def broker() -> Iterator[str]:
     """The address of a Redis of the test's own, as Celery writes it."""
-    if PROGRAM is None:
-        pytest.skip("there is no redis-server here: apt-get install redis-server")
-    with TemporaryDirectory() as folder:  # not `tmp_path`: the path of a socket must be short
-        server = RedisServer(Path(folder))
-        server.start()
-        try:
-            yield f"redis+socket://{server.url.removeprefix('unix://')}?virtual_host=0"
-        finally:
-            server.stop()
+    with running() as server:
+        yield f"redis+socket://{server.url.removeprefix('unix://')}?virtual_host=0"
 
 
 async def test_celery_with_forked_workers(gpu: Upstream, tmp_path: Path, broker: str) -> None:

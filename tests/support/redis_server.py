@@ -6,7 +6,12 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 
 PROGRAM = shutil.which("redis-server")
 
@@ -58,3 +63,17 @@ class RedisServer:
         lines = self.asks("INFO", "commandstats").splitlines()
         counted = [each for each in lines if each.startswith(("cmdstat_evalsha:", "cmdstat_eval:"))]
         return sum(int(each.partition("calls=")[2].partition(",")[0]) for each in counted)
+
+
+@contextmanager
+def running() -> Iterator[RedisServer]:
+    """A server of one test's own; where there is no program for it, the test is skipped."""
+    if PROGRAM is None:
+        pytest.skip("there is no redis-server here: apt-get install redis-server")
+    with TemporaryDirectory() as folder:  # not `tmp_path`: the path of a socket must be short
+        server = RedisServer(Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

@@ -1,0 +1,1 @@
+"""Keys of callers that are kept in a store: made, shown once, scoped, rotated, revoked."""

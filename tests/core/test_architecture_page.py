@@ -37,14 +37,19 @@ def test_the_map_names_every_module_of_the_core_once_and_no_other() -> None:
     assert sorted(on_the_map()) == sorted(there)
 
 
-QUESTIONS = 48
+QUESTIONS = 49
 FOUND_AT_ONCE = 40
 """Of the answers, how many at least stand where somebody who knows the field would look first."""
 
 
 def answers() -> list[tuple[str, str, str]]:
     """The table of "Where is …": file, what is in it, and the file that one would open instead, "" for none."""
-    section = PAGE[PAGE.index("## Where is …") : PAGE.index("## Rules that hold everywhere")]
+    section = PAGE[PAGE.index("## Where is …") : PAGE.index("### Beyond the core")]
+    return rows(section)
+
+
+def rows(section: str) -> list[tuple[str, str, str]]:
+    """Of a table of answers."""
     return re.findall(r"^\| .+ \| `([\w/.]+)` \(`(\w+)`\) \| (.*) \|$", section, re.MULTILINE)
 
 
@@ -54,6 +59,25 @@ def test_what_somebody_asks_for_is_in_the_file_that_the_page_says(file: str, nam
 
     assert defined.search((PACKAGE / file).read_text("utf-8")), f"{file} defines no {name}"
     assert instead.strip("`") != file, "found at once: leave the last column empty"
+
+
+def around() -> list[tuple[str, str, str]]:
+    """The same of what stands around the core."""
+    return rows(PAGE[PAGE.index("### Beyond the core") : PAGE.index("## Rules that hold everywhere")])
+
+
+@pytest.mark.parametrize(("file", "name", "instead"), around())
+def test_what_somebody_asks_for_beyond_the_core_is_in_the_file_that_the_page_says(
+    file: str, name: str, instead: str
+) -> None:
+    defined = re.compile(rf"^ *(?:class|def|async def) {name}\b", re.MULTILINE)
+
+    assert defined.search((PACKAGE.parents[2] / file).read_text("utf-8")), f"{file} defines no {name}"
+    assert not file.endswith(instead.strip("`") or " "), "found at once: leave the last column empty"
+
+
+def test_the_page_answers_for_what_stands_around_the_core_too() -> None:
+    assert len(around()) == 14
 
 
 def test_nearly_all_that_somebody_asks_for_is_where_its_name_says() -> None:

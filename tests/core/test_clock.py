@@ -30,6 +30,24 @@ def test_the_clock_is_the_running_loops_so_a_virtual_loop_moves_it() -> None:
     assert time.monotonic() - started < 60
 
 
+def test_virtual_time_stands_while_a_thread_is_at_work() -> None:
+    async def work() -> tuple[bool, float]:
+        loop, go_on = asyncio.get_running_loop(), threading.Event()
+        began = loop.time()
+        hour = asyncio.ensure_future(asyncio.sleep(3600))
+        # The loop has nothing to do but to wait, and the thread goes on only once it does.
+        threading.Timer(0.05, go_on.set).start()
+        await asyncio.to_thread(go_on.wait, 30)
+        waited = hour.done(), loop.time() - began
+        hour.cancel()
+        return waited
+
+    over, passed = run(work())
+
+    assert not over
+    assert passed < 1
+
+
 def test_one_clock_goes_with_one_loop_after_the_other() -> None:
     clock = LoopClock()
     loops = [VirtualLoop() for _ in range(3)]

@@ -344,7 +344,13 @@ def test_a_request_that_still_runs_when_the_router_closes_is_in_the_audit(tmp_pa
 
     run(main())
     (file,) = tmp_path.glob("*.jsonl")
-    assert [json.loads(line)["event"] for line in file.read_text().splitlines()] == ["attempt", "request"]
+    assert [json.loads(line)["event"] for line in file.read_text().splitlines()] == [
+        "open",
+        "start",
+        "attempt",
+        "request",
+        "close",
+    ]
 
 
 def test_a_shutdown_lets_running_calls_finish_takes_no_new_ones_and_ends_the_rest() -> None:

@@ -15,7 +15,16 @@ from routers import config, router
 from pointsman import Router
 from pointsman.errors import ConfigError, Outcome, Unavailable
 from pointsman.event_log import level_of, line
-from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
+from pointsman.events import (
+    AttemptEnded,
+    BreakerChanged,
+    CallerRefused,
+    Event,
+    HealthChanged,
+    Reloaded,
+    RequestEnded,
+    StateChanged,
+)
 from pointsman.testing import Scripted
 
 ATTEMPT = AttemptEnded(
@@ -64,9 +73,19 @@ def _level() -> Iterator[None]:
         (BreakerChanged("a/x", "half_open", "closed", "2 passed"), logging.WARNING,
          "a/x: its breaker went from half_open to closed: 2 passed"),
         (HealthChanged("a", False, "3 checks failed"), logging.WARNING, "a: left alone: 3 checks failed"),
+        (
+            CallerRefused("req_1", "openai", "m", "ci", "", "unknown_model", "not for you", 404, 0.0),
+            logging.INFO,
+            "req_1 of ci for m is refused: unknown_model: not for you",
+        ),
         (HealthChanged("a", True, "2 checks passed"), logging.WARNING, "a: well again: 2 checks passed"),
+        (StateChanged("redis", True, 2, "it answers again"), logging.WARNING,
+         "the shared state in redis is back: it answers again"),
         (Reloaded(1, 2, 3), logging.INFO,
          "runs on a new configuration: 1 deployments kept, 2 added, 3 removed"),
+        (Reloaded(1, 0, 0, ("m: strategy weighted → round_robin", "alias a → m")), logging.INFO,
+         "runs on a new configuration: 1 deployments kept, 0 added, 0 removed; "
+         "m: strategy weighted → round_robin; alias a → m"),
     ],
 )  # fmt: skip
 def test_an_event_is_one_line_at_its_level(event: Event, level: int, said: str) -> None:

@@ -19,16 +19,16 @@ ROOT = Path(pointsman.__file__).parent
 # Each package, or module beside them, may import only what stands before it. The kit in `testing` comes last.
 ORDER = """
     errors clock units context
-    _internal values types text_messages reports
+    _internal values types text_messages reports explanations
     events event_log wire
-    auth prices strategy state resilience retry
+    auth prices budget strategy state resilience retry
     original requests
-    provider transports http audit guard selector service surface section dialect hookspecs
-    control builtin plugins
+    provider transports http audit guard selector service surface offered section dialect discovery hookspecs
+    audit_log control builtin plugins
     config
-    shared routing execution build
+    shared routing execution mirroring build
     plugin
-    status service_runner lifecycle batch router loop_thread sync
+    credential_status status dry_run service_runner in_use discovering awaited_budgets lifecycle batch router loop_thread sync
 """.split()  # noqa: SIM905 - it is read as a row
 
 CLOCK = "clock"
@@ -148,10 +148,11 @@ def test_the_core_spells_the_name_of_no_package_beside_it() -> None:
     assert {"pointsman_h1", "pointsman_openai"} <= packages
     assert "pointsman_h1" in list(strings(ast.parse('"a docstring"\nimport_module("pointsman_h1")')))
 
+    hooks = set(vars(PointsmanSpec))  # of which some begin as a package does
     astray = {
         (name, package)
         for name, tree in MODULES.items()
-        for text in strings(tree)
+        for text in {*strings(tree)} - hooks
         for package in packages
         if package in text
     }

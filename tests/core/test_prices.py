@@ -208,3 +208,38 @@ def test_usd_are_printed_without_an_exponent_and_without_zeros_that_say_nothing(
     for same in (copy.deepcopy(cost), pickle.loads(pickle.dumps(cost))):
         assert (str(same), same) == (said, Decimal(said))
     assert json.loads(TypeAdapter(Decimal).dump_json(cost)) == said
+
+
+def test_what_is_kept_for_an_hour_costs_what_that_costs() -> None:
+    price = Price(input=5, output=25, cached=0.5, cache_write=6.25, cache_write_hour=10)
+
+    # As Anthropic has it for Opus 4.5: a write of an hour is twice the input, one of five minutes 1.25 times.
+    assert price.microcents(Usage(1_000_000, 0, cache_write=1_000_000)) == 625_000_000
+    assert price.microcents(Usage(1_000_000, 0, cache_write=1_000_000, cache_write_hour=1_000_000)) == 10**9
+    assert price.microcents(Usage(1_000_000, 0, cache_write=400_000, cache_write_hour=100_000)) == (
+        300_000_000 + 187_500_000 + 100_000_000
+    )
+
+
+def test_what_is_kept_for_an_hour_is_part_of_what_is_written() -> None:
+    price = Price(input=1, output=1, cache_write=2)
+
+    as_written = price.microcents(Usage(10, 0, cache_write=10))
+
+    assert price.microcents(Usage(10, 0, cache_write=10, cache_write_hour=10_000)) == as_written
+    assert price.microcents(Usage(10, 0, cache_write=10, cache_write_hour=-5)) == as_written
+
+
+def test_a_service_tier_makes_tokens_cost_as_many_times_as_much() -> None:
+    price = Price(input=1.25, output=10, request=0.01, service_tiers={"flex": 0.5, "priority": 2})
+
+    ordinary = price.microcents(Usage(1_000_000, 1_000_000))
+    assert ordinary == 1_126_000_000
+    assert price.microcents(Usage(1_000_000, 1_000_000, service_tier="flex")) == 563_500_000
+    assert price.microcents(Usage(1_000_000, 1_000_000, service_tier="priority")) == 2_251_000_000
+    assert price.microcents(Usage(1_000_000, 1_000_000, service_tier="scale")) == ordinary
+
+
+def test_a_service_tier_costs_no_less_than_nothing() -> None:
+    with pytest.raises(ValidationError, match="0 or more times as much"):
+        Price(input=1, output=1, service_tiers={"flex": -1})

@@ -149,7 +149,36 @@ def test_a_router_that_nobody_closes_says_nothing_and_writes_its_records(
     assert done.stderr == ""
     (file,) = (tmp_path / "audit").iterdir()
     events = [json.loads(line)["event"] for line in file.read_text().splitlines()]
-    assert events == ["attempt", "request"]
+    assert events == ["open", "start", "attempt", "request", "close"]
+
+
+WORKERS = """
+import multiprocessing
+from pointsman import SyncRouter
+
+router = SyncRouter.from_config(CONFIG)
+router.chat("m", "before")
+
+
+def work():
+    assert router.chat("m", "hi").text == "ok"
+
+
+if __name__ == "__main__":
+    workers = [multiprocessing.get_context("fork").Process(target=work) for _ in range(2)]
+    [each.start() for each in workers]
+    [each.join(60) for each in workers]
+    sys.exit(max(each.exitcode for each in workers))
+"""
+
+
+def test_the_last_records_of_a_worker_of_multiprocessing_are_written(tmp_path: Path) -> None:
+    ran(WORKERS, tmp_path)
+
+    for file in (tmp_path / "audit").iterdir():
+        events = [json.loads(line)["event"] for line in file.read_text().splitlines()]
+        assert events == ["open", "start", "attempt", "request", "close"]
+    assert len([*(tmp_path / "audit").iterdir()]) == 3, "one for each process"
 
 
 ENDING = """
@@ -165,7 +194,13 @@ def test_a_router_that_closes_while_the_process_begins_to_end_writes_its_records
 
     assert done.stderr == ""
     (file,) = (tmp_path / "audit").iterdir()
-    assert [json.loads(line)["event"] for line in file.read_text().splitlines()] == ["attempt", "request"]
+    assert [json.loads(line)["event"] for line in file.read_text().splitlines()] == [
+        "open",
+        "start",
+        "attempt",
+        "request",
+        "close",
+    ]
 
 
 ASYNC = """
@@ -196,7 +231,7 @@ def test_a_router_made_before_a_fork_works_on_both_sides_with_files_of_their_own
     done = ran(ASYNC.replace("USED", ""), tmp_path)
     assert sorted(done.stdout.splitlines()) == ["child ok", "parent ok"]
     written = [len(each.read_text().splitlines()) for each in (tmp_path / "audit").iterdir()]
-    assert written == [2, 2]
+    assert written == [5, 5]
 
 
 def test_a_router_used_before_a_fork_says_what_to_do_after_it(tmp_path: Path) -> None:

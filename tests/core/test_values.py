@@ -15,6 +15,8 @@ from msgspec import Struct
 
 import pointsman
 from pointsman import ChatRequest, ChatResponse, Message, TextDelta, Usage, replace
+from pointsman.audit_log.committing import Counts
+from pointsman.audit_log.verify import Verification, VerifiedFile
 from pointsman.context import Context
 from pointsman.events import AttemptEnded
 from pointsman.execution.dropping import Dropping
@@ -27,6 +29,7 @@ from pointsman.resilience.rate_limit import Reservation
 from pointsman.routing.deployment import Demand, Deployment
 from pointsman.routing.lease import Lease
 from pointsman.routing.pool import Pool
+from pointsman.routing.runtime import Setting
 from pointsman.routing.snapshot import Snapshot
 from pointsman.shared.limits import SharedReservation
 from pointsman.strategy import Placing
@@ -52,15 +55,18 @@ def of_the_core() -> list[type[Struct]]:
     mine = (
         each
         for each in below(Struct)
-        if re.match(r"pointsman\.(?!testing\.|builtin\.audit_records)", each.__module__)
+        if re.match(r"pointsman\.(?!testing\.|audit_log\.records)", each.__module__)
     )
     return sorted(set(mine), key=lambda kind: (kind.__module__, kind.__qualname__))
 
 
 KINDS = of_the_core()
-# What changes by design: what one request writes down, its holds on a deployment, what keeps the deployments, and
-# an answer of which not all has been read.
+# What changes by design: what is counted of a disk and of a log, what one request writes down, its holds on a
+# deployment, what keeps the deployments, which budgets there are, and an answer of which not all has been read.
 CHANGE = (
+    Counts,
+    Verification,
+    VerifiedFile,
     Answer,
     Demand,
     Dropping,
@@ -73,6 +79,7 @@ CHANGE = (
     Reservation,
     SharedReservation,
     RetryState,
+    Setting,
     Whole,
 )
 CANARY = "sk-canary-0123456789"
@@ -89,10 +96,18 @@ SHOWN: Mapping[str, str] = {
     "ProviderContext.credential": "a function, which gives a Secret",
     "Used.auth": "the name of a plugin",
     "QueueStatus.keys": "how many callers wait",
+    "_At.keys": "the names of settings",
+    "ExplainedWire.url": "masked",
+    "ExplainedWire.headers": "masked",
+    "ResolvedValue.keys": "the names of settings",
     "Upstream.auth": "an Auth, whose credentials are Secrets",
+    "Status.credentials": "how it stands with them, without their values",
     "Snapshot.credentials": "cool-downs, known by Secrets",
     "ProviderFactory.default_base_url": "stands in the code of a plugin",
     "ProviderFactory.base_url_form": "stands in the data of a plugin",
+    "VerifiedFile.keyed": "yes or no",
+    "CallerRefused.key_id": "the name of a key, by which records know it",
+    "Caller.key_id": "the name of a key, by which records know it",
     "ProviderFactory.needs_key": "yes or no",
     "ProviderFactory.key_variable": "the name of a variable",
 }
@@ -137,8 +152,11 @@ def test_no_value_shows_what_may_hold_a_secret() -> None:
             hidden |= {name_of(kind, each) for each in secretive}
 
     assert hidden == {
+        "CredentialVersion.secret",
+        "DiscoveryContext.base_url",
         "Endpoint.base_url",
         "Endpoint.headers",
+        "FoundServer.base_url",
         "Original.body",
         "Original.headers",
         "Original.members",
@@ -153,6 +171,7 @@ def test_no_value_shows_what_may_hold_a_secret() -> None:
         "SurfaceRequest.headers",
         "SurfaceRequest.members",
         "SurfaceRequest.query",
+        "TransportOptions.client_key_password",
         "TransportOptions.proxy",
     }
 
@@ -166,11 +185,12 @@ def test_what_holds_a_secret_shows_the_rest() -> None:
     options = TransportOptions(max_connections=3, proxy=f"http://me:{CANARY}@proxy")
 
     assert re.fullmatch(
-        r"Endpoint\(authorize=<function bearer at \w+>, rates=None, patterns=\(\)\)", repr(endpoint)
+        r"Endpoint\(authorize=<function bearer at \w+>, rates=None, patterns=\(\), address=''\)",
+        repr(endpoint),
     )
     assert repr(options) == (
         "TransportOptions(max_connections=3, connect_timeout=5.0, keepalive_expiry=15.0, http2=False,"
-        " ca_file=None, client_cert=None, trust_env=False)"
+        " ca_file=None, client_cert=None, trust_env=False, min_tls='1.2')"
     )
     assert CANARY not in repr(replace(endpoint, rates=None))
 
@@ -203,7 +223,8 @@ def test_the_collector_passes_over_those_only_that_hold_nothing_but_texts_number
             getattr(each, "__name__", str(each)).removesuffix(" | None")
             for each in map(kind.__annotations__.get, kind.__struct_fields__)
         }
-        assert said <= {"str", "bytes", "int", "float", "bool", "Usage", "Outcome", "Mapping[str, str]"}
+        plain = {"str", "bytes", "int", "float", "bool", "Usage", "Outcome", "Mapping[str, str]"}
+        assert said <= {*plain, "tuple[str, ...]"}
 
 
 def test_replace_gives_another_value_and_checks_what_it_is_given() -> None:

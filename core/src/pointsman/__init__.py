@@ -19,24 +19,29 @@ __version__ = "0.1.0"
 _HOMES = {
     "pointsman.config": "Config",
     "pointsman.errors": """
-        AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
-        ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FirstTokenTimeout
-        FormatNotMet IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
-        NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded PermissionDenied PluginError
-        PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refused RequestError
-        RuleNotMet Truncated Unavailable UnknownModel Unsupported
+        AttemptTimeout AuditUnavailable AuthenticationFailed BadResponse BudgetExceeded CallError
+        ConfigError ConnectionFailed ContentFiltered ContextWindowExceeded DeadlineExceeded
+        FailedAttempt FirstTokenTimeout FormatNotMet IdleTimeout InvalidRequest MidStreamError
+        ModelNotFound NoConnectionFree NoDeploymentAvailable NotReady OutOfResources Outcome
+        Overloaded PermissionDenied PluginError PointsmanError ProviderError QueueFull QuotaExhausted
+        RateLimited Refused RequestError RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,
     "pointsman.events": """
-        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged ModelSelected Queued
-        Reloaded RequestEnded RequestStarted RetryPlanned StateChanged
+        AttemptEnded AttemptStarted BreakerChanged CallerRefused Event FirstToken HealthChanged Mirrored
+        ModelSelected Queued Reloaded RequestEnded RequestStarted RetryPlanned StateChanged
     """,
     "pointsman.batch": "Batch BatchResult",
     "pointsman.execution.stream": "ChatStream",
+    "pointsman.explanations": """
+        ExplainedAttempt ExplainedCandidate ExplainedDeployment ExplainedError ExplainedPool
+        ExplainedReason ExplainedSelector ExplainedWire Explanation
+    """,
     "pointsman.reports": """
-        AdaptiveStatus BreakerStatus BudgetStatus ChecksStatus CoolDownStatus DeploymentStatus
-        EjectionStatus ExplainedCandidate ExplainedPool ExplainedSelector Explanation Health LastErrorStatus
-        LimitStatus MeterStatus ModelStatus PatternStatus ProviderHealth QueueStatus SelectorStatus Status
-        StoreStatus WarmUpStatus
+        AdaptiveStatus AuditStatus BreakerStatus BudgetAccount BudgetStatus ChecksStatus ConfigurationStatus
+        CoolDownStatus CredentialStatus DeploymentStatus EjectionStatus Health LastErrorStatus
+        LimitStatus MeterStatus MirrorSideStatus MirrorStatus ModelStatus PatternStatus
+        ProviderHealth QueueStatus
+        RefusedConfiguration SelectorStatus Status StoreStatus WarmUpStatus
     """,
     "pointsman.requests.messages": "Messages",
     "pointsman.requests.option_types": "ChatOptions EmbedOptions GenerateOptions",

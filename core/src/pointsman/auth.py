@@ -1,29 +1,35 @@
 """Credentials: the interface of the auth plugins, and how a value travels.
 
-A value travels as a `Secret`, which shows itself to nobody: only the code that writes the header of an
-outgoing call reveals it. What signs sees the whole call as it goes out.
+A value travels as a `Secret`, which shows itself to nobody, from the field of a configuration on: only the
+code that writes the header of an outgoing call reveals it. What signs sees the whole call as it goes out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, Self
 
-from msgspec import Struct
+from msgspec import Struct, field
 from pydantic import BaseModel
 
+from pointsman._internal.scrubber import MASK
 from pointsman.context import Context
 
 if TYPE_CHECKING:
-    from pointsman.http.client import Client, Endpoint
+    from pydantic_core import CoreSchema
 
-_MASK = "***"
+    from pointsman.http.client import Client, Endpoint
 
 
 class Secret:
     """A value that stays out of reprs, formats, logs, JSON and pickles; compared in constant time.
+
+    It is also the type of a field that holds a secret, in pydantic models and sections of a configuration: a
+    text there becomes one, whose JSON is `***`. Give a model of your own `hide_input_in_errors=True`: else
+    pydantic shows what it was given when a value is of the wrong kind or too short.
 
     Attributes:
         ends: the instant of the context's clock (`now()`) from which on it is worth nothing; None: not known.
@@ -42,13 +48,13 @@ class Secret:
         return self._value
 
     def __repr__(self) -> str:
-        return f"Secret({_MASK})"
+        return f"Secret({MASK})"
 
     def __str__(self) -> str:
-        return _MASK
+        return MASK
 
     def __format__(self, _spec: str) -> str:
-        return _MASK
+        return MASK
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
@@ -58,8 +64,41 @@ class Secret:
     def __hash__(self) -> int:
         return hash(hashlib.sha256(self._bytes()).digest())
 
+    def __len__(self) -> int:
+        return len(self._value)  # for `Field(min_length=…)`
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self  # pydantic copies defaults, and this one nobody changes
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> CoreSchema:
+        from pydantic_core import core_schema  # for those that validate one
+
+        return core_schema.no_info_wrap_validator_function(
+            cls._taken,
+            core_schema.str_schema(strict=True),
+            serialization=core_schema.plain_serializer_function_ser_schema(cls._dumped, info_arg=True),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: Any) -> dict[str, Any]:
+        return {"type": "string", "format": "password", "writeOnly": True}
+
+    def _dumped(self, info: Any) -> Self | str:
+        return MASK if info.mode_is_json() else self
+
+    @classmethod
+    def _taken(cls, value: Any, as_text: Callable[[Any], str]) -> Self:
+        if isinstance(value, cls):
+            return value
+        theirs = getattr(value, "get_secret_value", None)  # pydantic's own, out of a program
+        return cls(as_text(value if theirs is None else theirs()))
 
     def _bytes(self) -> bytes:
         return self._value.encode("utf-8", "surrogatepass")
@@ -111,6 +150,43 @@ class RefreshingAuth(Auth, Protocol):
         """
 
 
+class CredentialVersion(Discreet, frozen=True):
+    """One of the credentials that a source has at the same time, such as a new and an old one.
+
+    Attributes:
+        name: tells it from the others, and is no secret: `2`.
+        not_before, not_after: when it may be used, seconds since 1970 UTC: from the one on, up to the other.
+            None: no such limit.
+    """
+
+    unshown = ("secret",)
+    name: str
+    secret: Secret
+    not_before: float | None = None
+    not_after: float | None = None
+
+
+class VersionedAuth(RefreshingAuth, Protocol):
+    """An `Auth` that has several credentials at a time. The router uses them in turn, as those of a list.
+
+    Its `refresh` begins with the router, where `versions` has none yet, so that no call waits for it.
+    """
+
+    def versions(self) -> Sequence[CredentialVersion]:
+        """All of them, the same object until one changes. Must not block: called for every request.
+
+        Raises: NotReady when it takes a `refresh`: before the first, or after one was `rejected` and there
+            may be others.
+        """
+
+
+class TroubledAuth(Auth, Protocol):
+    """An `Auth` that can tell what is wrong with it before a call fails."""
+
+    def trouble(self) -> str:
+        """What is wrong and what would help, in words without secrets; "" for nothing. Must not block."""
+
+
 class SigningAuth(Auth, Protocol):
     """An `Auth` that proves who asks with a signature in place of a credential that travels."""
 
@@ -155,10 +231,17 @@ class AuthContext(Context, frozen=True, kw_only=True, eq=False):
         provider: the configured name of the provider that it is for.
         http: opens a client for a token endpoint, without a credential, over the provider's transport and
             with its proxy and TLS. The router closes it.
+        directory: that of the configuration file; the working directory when there is no file.
+        section: what the configuration has at the key of the same name as this type, as the section plugin of
+            that name has read it; None where there is nothing.
+        shared: what the sources of one router have in common, by keys of theirs; who needs it first adds it.
     """
 
     provider: str
     http: Callable[[Endpoint], Client]
+    directory: Path = Path()
+    section: Any = None
+    shared: dict[Hashable, Any] = field(default_factory=dict)
 
 
 class AuthFactory(Struct, frozen=True):
@@ -170,12 +253,16 @@ class AuthFactory(Struct, frozen=True):
 
 
 class Fixed:
-    """A credential that stays as it is; None for none."""
+    """A credential that stays as it is; None for none.
 
-    __slots__ = ("_secret",)
+    Attributes:
+        name: tells it from others in a status, such as the variable that it comes from; no secret.
+    """
 
-    def __init__(self, secret: Secret | None) -> None:
-        self._secret = secret
+    __slots__ = ("_secret", "name")
+
+    def __init__(self, secret: Secret | None, name: str = "") -> None:
+        self._secret, self.name = secret, name
 
     def current(self) -> Secret | None:
         return self._secret

@@ -7,6 +7,7 @@ same code therefore runs an hour of traffic in a second, and a seed replays it.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 import time
@@ -88,6 +89,16 @@ def _cuts_to_milliseconds(loop: asyncio.AbstractEventLoop) -> bool:
 def system_rng(seed: int | None = None) -> random.Random:
     """A fresh source of chance, seeded by the operating system when `seed` is None."""
     return random.Random(seed)  # noqa: S311 - balancing and jitter, nothing secret
+
+
+def monotonic() -> float:
+    """Seconds on a clock that only moves forward, for threads, which have no loop to ask."""
+    return time.monotonic()
+
+
+def random_bytes(count: int) -> bytes:
+    """So many bytes of the system's chance."""
+    return os.urandom(count)
 
 
 def request_id(rng: Rng) -> str:

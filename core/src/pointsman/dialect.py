@@ -23,11 +23,15 @@ class ForeignDocument(Struct, frozen=True, eq=False):
 
 
 class Remark(Struct, frozen=True):
-    """What is to be said about something at the path `of` in the foreign document."""
+    """What is to be said about something at the path `of` in the foreign document.
+
+    `code`: which of the codes of `pointsman config explain` it is; None for the one of all dialects.
+    """
 
     of: Keys
     message: str
     hint: str | None = None
+    code: str | None = None
 
 
 class NativeDocument:
@@ -64,13 +68,13 @@ class NativeDocument:
             inner[path[-1]] = value
         self.origins[path] = of
 
-    def problem(self, of: Keys, message: str, hint: str | None = None) -> None:
+    def problem(self, of: Keys, message: str, hint: str | None = None, *, code: str | None = None) -> None:
         """What stands at `of` cannot be translated."""
-        self.problems.append(Remark(of, message, hint))
+        self.problems.append(Remark(of, message, hint, code))
 
-    def warn(self, of: Keys, message: str, hint: str | None = None) -> None:
+    def warn(self, of: Keys, message: str, hint: str | None = None, *, code: str | None = None) -> None:
         """What stands at `of` is left out, and that makes a difference."""
-        self.warnings.append(Remark(of, message, hint))
+        self.warnings.append(Remark(of, message, hint, code))
 
     def __repr__(self) -> str:
         return "NativeDocument()"

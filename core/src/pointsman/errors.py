@@ -1,37 +1,39 @@
 """The tree of errors: every way in which a call, a configuration or a plugin can fail.
 
 PointsmanError
-├── ConfigError                 the configuration cannot be right; nothing was started
-├── PluginError                 a plugin is missing, broken, claimed twice, or did wrong at work
-├── NotReady                    what a source of credentials raises that must refresh its own first
+├── ConfigError                 a wrong configuration; nothing was started
+├── PluginError                 a plugin is missing, broken, or did wrong
+├── NotReady                    a source of credentials must refresh first
 ├── RequestError                the request itself cannot succeed as it stands
-│   ├── InvalidRequest          malformed or refused by the upstream as malformed
+│   ├── InvalidRequest          malformed, or refused as malformed
 │   ├── UnknownModel            no model of that name is configured
-│   ├── ContextWindowExceeded   the prompt is longer than the deployment can take
+│   ├── ContextWindowExceeded   the prompt is too long for the deployment
 │   ├── ContentFiltered         refused by a content policy
 │   ├── Refused                 refused by a guard of ours
-│   └── Unsupported             asks for what this upstream cannot do; noticed before the call
+│   ├── BudgetExceeded          a budget of ours has no room for it
+│   └── Unsupported             asks for what this upstream cannot do
 ├── ProviderError               one attempt at one deployment failed
 │   ├── AuthenticationFailed    the credential was rejected (401)
 │   ├── PermissionDenied        the credential may not do this (403)
 │   ├── ModelNotFound           the upstream does not have the model (404)
 │   ├── QuotaExhausted          out of money or quota: waiting does not help
 │   ├── RateLimited             too many requests or tokens (429)
-│   ├── Overloaded              the upstream has no capacity and said when to come back (503, 529)
+│   ├── Overloaded              the upstream has no capacity (503, 529)
 │   ├── Unavailable             the upstream failed (5xx and its like)
 │   ├── ConnectionFailed        no connection, or it broke before an answer
-│   │   ├── NoConnectionFree    our own limit of connections was reached for too long
-│   │   └── OutOfResources      this process has no file descriptors, memory or ports left
+│   │   ├── NoConnectionFree    none of our own connections came free
+│   │   └── OutOfResources      this process is out of files, memory or ports
 │   ├── AttemptTimeout          a timer of ours ran out
 │   │   ├── FirstTokenTimeout   nothing arrived in time
 │   │   └── IdleTimeout         the stream fell silent
 │   ├── BadResponse             the answer was not what the wire allows
-│   │   └── FormatNotMet        it is not of the type that its caller reads it as
+│   │   └── FormatNotMet        it is not of the type that it is read as
 │   └── Truncated               the answer ended without its end marker
 ├── MidStreamError              a stream broke after content had been delivered
-├── NoDeploymentAvailable       nothing is ready to take the call, with the reason for each
+├── NoDeploymentAvailable       nothing is ready to take it; has the reasons
 │   └── RuleNotMet              none may take it: a rule about data forbids each
 ├── DeadlineExceeded            the total time of the request is over
+├── AuditUnavailable            no record can be kept, so nothing was sent
 └── QueueFull                   too many callers wait already
 
 DeadlineExceeded, AttemptTimeout and what is under it are a TimeoutError, too.
@@ -146,11 +148,13 @@ class CallError(PointsmanError):
             blame: JSON without our secrets and addresses; b"" for anything else.
         attempts: how many attempts the request had made by then.
         failures: what the attempts before this one ended with; () for none.
+        rule: what of the configuration decided it, such as the name of a guard; "" where it was no rule.
         budget_exhausted: another attempt would have been made, had the retry budget allowed it.
     """
 
     failures: tuple[FailedAttempt, ...] = ()
     body: bytes = b""
+    rule: str = ""
     outcome: Outcome = Outcome.NEUTRAL
     """What it says about the deployment."""
     refusal: Refusal | None = None
@@ -269,6 +273,41 @@ class Refused(RequestError):
     code = "refused"
 
 
+class BudgetExceeded(RequestError):
+    """A budget of ours has no room for it: one of requests, tokens or money.
+
+    Attributes:
+        rule: the name of the rule that decided.
+        limit: what that allows, such as `10 USD/month`.
+        retry_after: seconds until there may be room again; None when nobody knows.
+    """
+
+    code = "budget_exceeded"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        rule: str = "",
+        limit: str = "",
+        deployment: str = "",
+        status: int | None = None,
+        retry_after: float | None = None,
+        upstream_request_id: str = "",
+        upstream_code: str = "",
+    ) -> None:
+        super().__init__(
+            message,
+            deployment=deployment,
+            status=status,
+            retry_after=retry_after,
+            upstream_request_id=upstream_request_id,
+            upstream_code=upstream_code,
+        )
+        self.rule = rule
+        self.limit = limit
+
+
 class Unsupported(RequestError):
     """The request asks for what this kind of upstream cannot do; noticed before anything was sent.
 
@@ -357,10 +396,32 @@ class RateLimited(ProviderError):
 
 
 class Overloaded(ProviderError):
-    """The upstream has no capacity and said when to come back."""
+    """The upstream has no capacity. Where it does not say when to come back, it counts as a fault."""
 
     code = "overloaded"
     outcome = Outcome.OVERLOAD
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        deployment: str = "",
+        status: int | None = None,
+        retry_after: float | None = None,
+        upstream_request_id: str = "",
+        upstream_code: str = "",
+    ) -> None:
+        super().__init__(
+            message,
+            deployment=deployment,
+            status=status,
+            retry_after=retry_after,
+            upstream_request_id=upstream_request_id,
+            upstream_code=upstream_code,
+        )
+        if retry_after is None:
+            # Claude says 529 of single calls while others pass: a cool-down would turn away all of them.
+            self.outcome = Outcome.UPSTREAM_FAULT
 
 
 class Unavailable(ProviderError):
@@ -470,6 +531,7 @@ class MidStreamError(CallError):
             upstream_request_id=cause.upstream_request_id,
             upstream_code=cause.upstream_code,
         )
+        self.rule = cause.rule
         self.cause = cause
         self.text = text
         self.events = events
@@ -506,6 +568,12 @@ class DeadlineExceeded(CallError, TimeoutError):
     """The total time of the request is over; the last failure, if any, is its `__cause__`."""
 
     code = "deadline_exceeded"
+
+
+class AuditUnavailable(CallError):
+    """An audit sink without whose record no request may be made did not take it: nothing was sent."""
+
+    code = "audit_unavailable"
 
 
 class QueueFull(CallError):

@@ -14,14 +14,19 @@ from pointsman._internal.printable import printable_line
 from pointsman.events import (
     AttemptEnded,
     BreakerChanged,
+    CallerRefused,
     Event,
     Events,
     HealthChanged,
+    Mirrored,
     Reloaded,
     RequestEnded,
     StateChanged,
     log,
 )
+
+_MOST_CHANGES = 20
+"""Of a reload, that its line tells."""
 
 
 class Journal:
@@ -62,7 +67,7 @@ class Journal:
 
 def is_rare(event: Event) -> bool:
     """Whether something failed or changed, rather than went as it should."""
-    return not isinstance(event, AttemptEnded | RequestEnded) or bool(event.error)
+    return not isinstance(event, AttemptEnded | RequestEnded | Mirrored) or bool(event.error)
 
 
 def write(event: Event) -> None:
@@ -91,9 +96,12 @@ def level_of(event: Event) -> int:
     match event:
         case BreakerChanged(new="half_open") | Reloaded():
             return logging.INFO
-        case BreakerChanged() | HealthChanged() | StateChanged(available=False):
+        case BreakerChanged() | HealthChanged() | StateChanged():
+            # Its end, too: who reads warnings alone would take for lasting what is long over.
             return logging.WARNING
-        case StateChanged():
+        case Mirrored():
+            return logging.DEBUG
+        case CallerRefused():
             return logging.INFO
         case _:
             return logging.INFO if event.error else logging.DEBUG
@@ -112,10 +120,20 @@ def _words(event: Event) -> str:
             return f"{event.subject}: {'well again' if event.healthy else 'left alone'}: {event.reason}"
         case Reloaded():
             counts = f"{event.kept} deployments kept, {event.added} added, {event.removed} removed"
-            return f"runs on a new configuration: {counts}"
+            told = [*event.changes[:_MOST_CHANGES]]
+            if len(told) < len(event.changes):
+                told.append(f"and {len(event.changes) - len(told)} more")
+            return f"runs on a new configuration: {'; '.join([counts, *told])}"
         case StateChanged():
             how = "is back" if event.available else f"is away; {event.replicas} routers shared it"
             return f"the shared state in {event.store} {how}: {event.reason}"
+        case Mirrored():
+            end = f"{event.request_id} of {event.model}, its copy to {event.to}: {event.result}"
+            return f"{end} after {event.seconds:.3f} s{f': {event.error}' if event.error else ''}"
+        case CallerRefused():
+            who = f" of {event.caller}" if event.caller else ""
+            asked = f" for {event.model}" if event.model else ""
+            return f"{event.request_id}{who}{asked} is refused: {event.code}: {event.detail}"
         case AttemptEnded():
             return _attempt(event)
         case RequestEnded():

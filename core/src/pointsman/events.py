@@ -194,6 +194,10 @@ class RequestEnded(Struct, frozen=True, gc=False):
         caller, tags: as the caller gave them.
         cost_microcents: of its attempts that were counted, together; None where none was, or not the one that
             answered. 0 where a guard had the answer.
+        rule: what of the configuration decided that there is no answer, such as the name of a guard; "" for
+            none of its rules.
+        delivered: about how many tokens of the answer came, by its length, where the upstream had not counted
+            all of them: of a stream that was left or broke, and of an answer without counts. Else 0.
     """
 
     request_id: str
@@ -211,6 +215,34 @@ class RequestEnded(Struct, frozen=True, gc=False):
     caller: str = ""
     tags: Mapping[str, str] = NO_TAGS
     cost_microcents: int | None = None
+    rule: str = ""
+    delivered: int = 0
+
+
+class CallerRefused(Struct, frozen=True, gc=False):
+    """A gateway refused a request before it came to the router; no other event tells of it.
+
+    Attributes:
+        request_id: the gateway's, or the caller's.
+        surface: the API that was asked.
+        model: the public name that was asked for; "" before that is known.
+        caller: who asked; "" for nobody that is known.
+        key_id: of the key that was shown, where that has one.
+        code: the stable code of why not, such as `invalid_api_key`.
+        detail: the same in words.
+        status: of the answer, such as 401.
+        wall: when it was refused, seconds since 1970 UTC.
+    """
+
+    request_id: str
+    surface: str
+    model: str
+    caller: str
+    key_id: str
+    code: str
+    detail: str
+    status: int
+    wall: float
 
 
 class BreakerChanged(Struct, frozen=True, gc=False):
@@ -249,11 +281,13 @@ class Reloaded(Struct, frozen=True, gc=False):
         kept: deployments that stay, with their state.
         added: deployments that are new.
         removed: deployments that are no longer used.
+        changes: all that it says otherwise than the one before, a sentence each, without secrets.
     """
 
     kept: int
     added: int
     removed: int
+    changes: tuple[str, ...] = ()
 
 
 class StateChanged(Struct, frozen=True, gc=False):
@@ -272,7 +306,62 @@ class StateChanged(Struct, frozen=True, gc=False):
     reason: str
 
 
-Event = AttemptEnded | RequestEnded | BreakerChanged | HealthChanged | Reloaded | StateChanged
+class Mirrored(Struct, frozen=True, gc=False):
+    """A copy of an answered request has ended, which went to the model that its own is mirrored to.
+
+    Nobody is told of its attempt besides, and it is on no caller's account. What is called `asked_…` is of
+    the attempt that answered the caller.
+
+    Attributes:
+        request_id: that of the request that it is a copy of; operation: of both.
+        model: the public name whose requests are copied.
+        to: the one that the copies go to.
+        deployment: the id of the one that had the copy; "" for none.
+        result: `ok`, `error` or `cancelled`.
+        error, detail: the code and the message of what it ended with; "" when it was answered.
+        wall: when the copy began, seconds since 1970 UTC.
+        seconds: all of it; first_token: until its first content, None where it came as a whole.
+        usage: tokens; None where the upstream did not count.
+        cost_microcents: in millionths of a US cent; None where nobody knows.
+        finish_reason: why the answer ended; "" where there is none.
+        asked_deployment: the id of the one that answered the caller.
+        asked_seconds: of that attempt.
+        asked_first_token: until its first content; None where it came as a whole.
+        asked_cost_microcents: of the request, as above.
+        asked_finish_reason: why its answer ended.
+    """
+
+    request_id: str
+    operation: str
+    model: str
+    to: str
+    deployment: str
+    result: str
+    error: str
+    detail: str
+    wall: float
+    seconds: float
+    first_token: float | None
+    usage: Usage | None
+    cost_microcents: int | None
+    finish_reason: str
+    asked_deployment: str
+    asked_seconds: float
+    asked_first_token: float | None
+    asked_cost_microcents: int | None
+    asked_finish_reason: str
+
+
+Event = (
+    AttemptEnded
+    | RequestEnded
+    | CallerRefused
+    | BreakerChanged
+    | HealthChanged
+    | Reloaded
+    | StateChanged
+    | Mirrored
+)
 """What a listener hears that names no kinds: what is over, or has changed."""
 Progress = RequestStarted | ModelSelected | Queued | AttemptStarted | FirstToken | RetryPlanned
 """What is told only to who asks for it: how far a request has come."""

@@ -15,6 +15,7 @@ import pluggy
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.dialect import DialectFactory
+from pointsman.discovery import DiscoveryFactory
 from pointsman.guard import GuardFactory
 from pointsman.prices import PriceFactory
 from pointsman.provider import ProviderFactory
@@ -100,6 +101,11 @@ class PointsmanSpec:
     @hookspec
     def pointsman_prices(self) -> Sequence[PriceFactory]:
         """What models cost. Entry-point group `pointsman.prices`."""
+        return ()
+
+    @hookspec
+    def pointsman_discovery(self) -> Sequence[DiscoveryFactory]:
+        """What finds servers and models of providers. Entry-point group `pointsman.discovery`."""
         return ()
 
     @hookspec

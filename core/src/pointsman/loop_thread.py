@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import os
 import selectors
+import sys
 import threading
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
@@ -99,6 +100,7 @@ class Engine:
         self._thread = threading.Thread(target=self._serve, name="pointsman", daemon=True)
         self._thread.start()
         _ENGINES.add(self)
+        _end_with_process()
 
     def begin(self, call: Handover[Any]) -> None:
         """Run what was handed over. On the loop."""
@@ -220,6 +222,15 @@ def _end_all() -> None:
         each.end_soon()
     for each in engines:
         each.end(_EXIT_WITHIN)
+
+
+def _end_with_process() -> None:
+    """In a process of `multiprocessing`, which ends without `atexit`, have all end with what it does run."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _end_all, exitpriority=10)
 
 
 atexit.register(_end_all)

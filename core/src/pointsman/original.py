@@ -27,6 +27,7 @@ class Original(Discreet, frozen=True, eq=False):
         opaque: takes the body and the mark of an upstream; returns the body without what was made by others
             and is of no use there. None: there is no such.
         several: the member that asks for several answers, of which guards would see one; "" for one answer.
+        answers: how many the caller asks for.
         unseen: other members that the request does not say, and that only an upstream of this wire is sent.
         members: those of `body`, each as it was written, where they are known already.
     """
@@ -42,3 +43,4 @@ class Original(Discreet, frozen=True, eq=False):
     several: str = ""
     unseen: Sequence[str] = ()
     members: Mapping[str, Raw] | None = None
+    answers: int = 1

@@ -13,24 +13,29 @@ from typing import Any
 _HOMES = {
     "pointsman._internal.regular_files": "read_regular",
     "pointsman._internal.undecoded": "Undecoded",
-    "pointsman.audit": "AuditContext AuditFactory AuditSink",
-    "pointsman.auth": "Auth AuthContext AuthFactory Outgoing RefreshingAuth Secret SigningAuth",
+    "pointsman.audit": "AuditContext AuditFactory AuditSink AwaitedAuditSink ReportingAuditSink SinkStatus",
+    "pointsman.auth": """
+        Auth AuthContext AuthFactory CredentialVersion Outgoing RefreshingAuth Secret SigningAuth
+        TroubledAuth VersionedAuth
+    """,
+    "pointsman.budget": "BudgetWindow Budgets Hold HoldAsked",
     "pointsman.builtin.memory": "MemoryStore",
     "pointsman.builtin.strategies": "LeastConnections RoundRobin Weighted",
     "pointsman.clock": "Clock Rng system_rng",
     "pointsman.context": "Context",
     "pointsman.dialect": "Dialect DialectContext DialectFactory ForeignDocument NativeDocument",
+    "pointsman.discovery": "Discovery DiscoveryContext DiscoveryFactory Found FoundServer",
     "pointsman.errors": """
-        AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
-        ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FallbackOn
-        FirstTokenTimeout FormatNotMet IdleTimeout InvalidRequest MidStreamError ModelNotFound
+        AttemptTimeout AuditUnavailable AuthenticationFailed BadResponse BudgetExceeded CallError
+        ConfigError ConnectionFailed ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt
+        FallbackOn FirstTokenTimeout FormatNotMet IdleTimeout InvalidRequest MidStreamError ModelNotFound
         NoConnectionFree NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded
         PermissionDenied PluginError PointsmanError ProviderError QueueFull QuotaExhausted RateLimited
         Refusal Refused RequestError RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,
     "pointsman.events": """
-        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged ModelSelected Queued
-        Reloaded RequestEnded RequestStarted RetryPlanned StateChanged
+        AttemptEnded AttemptStarted BreakerChanged CallerRefused Event FirstToken HealthChanged Mirrored
+        ModelSelected Queued Reloaded RequestEnded RequestStarted RetryPlanned StateChanged
     """,
     "pointsman.guard": "Answered Guard GuardCall GuardContext GuardFactory StreamFilter",
     "pointsman.hookspecs": "PointsmanSpec hookimpl",
@@ -43,26 +48,26 @@ _HOMES = {
     "pointsman.http.headers": "bearer",
     "pointsman.http.provider_base": "HttpProvider PerOptions",
     "pointsman.http.relaying": "Relaying original_of",
+    "pointsman.offered": "CallerSource KnownCaller",
     "pointsman.original": "Original",
-    "pointsman.provider": "Call Provider ProviderContext ProviderFactory",
+    "pointsman.prices": "KnownModel Price PriceContext PriceFactory PriceSource PriceTier",
+    "pointsman.provider": "Call EnvironmentDefault Provider ProviderContext ProviderFactory",
+    "pointsman.reports": "BudgetAccount",
     "pointsman.requests.parsing": "chat_request embed_request generate_request",
     "pointsman.resilience.rate_limit": "Gcra",
     "pointsman.resilience.retry_budget": "BudgetSettings",
-    "pointsman.resilience.token_estimate": "input_estimate",
+    "pointsman.resilience.token_estimate": "Estimator input_estimate",
     "pointsman.retry": "Failure RetryContext RetryFactory RetryPolicy",
     "pointsman.section": "SectionCheck SectionFactory",
-    "pointsman.selector": """
-        Ask Candidate Selection Selector SelectorCall SelectorContext SelectorFactory
-    """,
+    "pointsman.selector": "Ask Candidate Selection Selector SelectorCall SelectorContext SelectorFactory",
     "pointsman.service": "Service ServiceContext ServiceFactory",
     "pointsman.state": """
-        Admission Admitted HeldPlace NoRoom Notice Settlement StateContext StateFactory StateStore
-        Take WantedPlace
+        Admission Admitted BudgetFull BudgetHold BudgetSettlement BudgetTake HeldPlace HoldingStore
+        NoRoom Notice Settlement SharedNotices StateContext StateFactory StateStore Take WantedPlace
     """,
-    "pointsman.prices": "KnownModel Price PriceContext PriceFactory PriceSource PriceTier",
     "pointsman.strategy": """
-        ConfiguredMember Learned Member Placing Residency RichMember Sample Strategy
-        StrategyContext StrategyFactory
+        ConfiguredMember Learned Member Placing Residency RichMember Sample Strategy StrategyContext
+        StrategyFactory
     """,
     "pointsman.surface": """
         Caller Calls Capabilities Catalogue CatalogueEntry EndsRelayed FaultDomain ProblemDetails
@@ -79,20 +84,21 @@ _HOMES = {
     "pointsman.transports.shortage": "RESOURCE_ERRORS",
     "pointsman.types": """
         Audio ChatRequest ChatResponse Done EmbedRequest EmbedResponse File FinishReason Finished
-        GenerateRequest Image JsonObject Message ModelInfo NOTHING Part RawDelta ReasoningBlock Request
-        ReasoningDelta ReasoningEffort RefusalDelta Relayed ResponseFormat Started StreamEvent Text
-        TextDelta Tool ToolCall ToolCallDelta ToolChoice Usage UsageUpdate replace
+        GenerateRequest Image JsonObject Message ModelInfo NOTHING Part RawDelta ReasoningBlock
+        ReasoningDelta ReasoningEffort RefusalDelta Relayed Request ResponseFormat Started StreamEvent
+        Text TextDelta Tool ToolCall ToolCallDelta ToolChoice Usage UsageUpdate replace
     """,
-    "pointsman.units": "Duration Percent Rate",
+    "pointsman.units": "Allowance Duration Percent Rate",
     "pointsman.wire.assembly": "Assembly joined_extra",
     "pointsman.wire.error_body": "Complaint ERROR_MEMBERS complaint holds_complaint is_complaint",
     "pointsman.wire.error_meaning": "Recognised kind_by_status kind_by_vague_word recognise",
     "pointsman.wire.error_patterns": "ErrorPattern",
     "pointsman.wire.large_bodies": "base64_of has_large_parts written_in_thread",
     "pointsman.wire.retry_after": "RateHeaders",
+    "pointsman.wire.server_url": "server_url",
     "pointsman.wire.status_errors": "error_for_status in_vain json_or_none request_id_of snippet",
     "pointsman.wire.surrogates": "SurrogateHalves is_well_formed well_formed",
-    "pointsman.wire.tool_arguments": "arguments_text with_exact_numbers",
+    "pointsman.wire.tool_arguments": "arguments_object arguments_text with_exact_numbers",
     "pointsman.wire.vectors": "check_vectors",
 }
 """The names, by the module that they are imported from."""

@@ -13,15 +13,27 @@ from pointsman.audit import (
     AuditContext as AuditContext,
     AuditFactory as AuditFactory,
     AuditSink as AuditSink,
+    AwaitedAuditSink as AwaitedAuditSink,
+    ReportingAuditSink as ReportingAuditSink,
+    SinkStatus as SinkStatus,
 )
 from pointsman.auth import (
     Auth as Auth,
     AuthContext as AuthContext,
     AuthFactory as AuthFactory,
+    CredentialVersion as CredentialVersion,
     Outgoing as Outgoing,
     RefreshingAuth as RefreshingAuth,
     Secret as Secret,
     SigningAuth as SigningAuth,
+    TroubledAuth as TroubledAuth,
+    VersionedAuth as VersionedAuth,
+)
+from pointsman.budget import (
+    BudgetWindow as BudgetWindow,
+    Budgets as Budgets,
+    Hold as Hold,
+    HoldAsked as HoldAsked,
 )
 from pointsman.builtin.memory import (
     MemoryStore as MemoryStore,
@@ -46,10 +58,19 @@ from pointsman.dialect import (
     ForeignDocument as ForeignDocument,
     NativeDocument as NativeDocument,
 )
+from pointsman.discovery import (
+    Discovery as Discovery,
+    DiscoveryContext as DiscoveryContext,
+    DiscoveryFactory as DiscoveryFactory,
+    Found as Found,
+    FoundServer as FoundServer,
+)
 from pointsman.errors import (
     AttemptTimeout as AttemptTimeout,
+    AuditUnavailable as AuditUnavailable,
     AuthenticationFailed as AuthenticationFailed,
     BadResponse as BadResponse,
+    BudgetExceeded as BudgetExceeded,
     CallError as CallError,
     ConfigError as ConfigError,
     ConnectionFailed as ConnectionFailed,
@@ -90,9 +111,11 @@ from pointsman.events import (
     AttemptEnded as AttemptEnded,
     AttemptStarted as AttemptStarted,
     BreakerChanged as BreakerChanged,
+    CallerRefused as CallerRefused,
     Event as Event,
     FirstToken as FirstToken,
     HealthChanged as HealthChanged,
+    Mirrored as Mirrored,
     ModelSelected as ModelSelected,
     Queued as Queued,
     Reloaded as Reloaded,
@@ -150,6 +173,10 @@ from pointsman.http.relaying import (
     Relaying as Relaying,
     original_of as original_of,
 )
+from pointsman.offered import (
+    CallerSource as CallerSource,
+    KnownCaller as KnownCaller,
+)
 from pointsman.original import (
     Original as Original,
 )
@@ -163,9 +190,13 @@ from pointsman.prices import (
 )
 from pointsman.provider import (
     Call as Call,
+    EnvironmentDefault as EnvironmentDefault,
     Provider as Provider,
     ProviderContext as ProviderContext,
     ProviderFactory as ProviderFactory,
+)
+from pointsman.reports import (
+    BudgetAccount as BudgetAccount,
 )
 from pointsman.requests.parsing import (
     chat_request as chat_request,
@@ -179,6 +210,7 @@ from pointsman.resilience.retry_budget import (
     BudgetSettings as BudgetSettings,
 )
 from pointsman.resilience.token_estimate import (
+    Estimator as Estimator,
     input_estimate as input_estimate,
 )
 from pointsman.retry import (
@@ -208,10 +240,16 @@ from pointsman.service import (
 from pointsman.state import (
     Admission as Admission,
     Admitted as Admitted,
+    BudgetFull as BudgetFull,
+    BudgetHold as BudgetHold,
+    BudgetSettlement as BudgetSettlement,
+    BudgetTake as BudgetTake,
     HeldPlace as HeldPlace,
+    HoldingStore as HoldingStore,
     NoRoom as NoRoom,
     Notice as Notice,
     Settlement as Settlement,
+    SharedNotices as SharedNotices,
     StateContext as StateContext,
     StateFactory as StateFactory,
     StateStore as StateStore,
@@ -326,6 +364,7 @@ from pointsman.types import (
     replace as replace,
 )
 from pointsman.units import (
+    Allowance as Allowance,
     Duration as Duration,
     Percent as Percent,
     Rate as Rate,
@@ -365,6 +404,9 @@ from pointsman.wire.large_bodies import (
 from pointsman.wire.retry_after import (
     RateHeaders as RateHeaders,
 )
+from pointsman.wire.server_url import (
+    server_url as server_url,
+)
 from pointsman.wire.status_errors import (
     error_for_status as error_for_status,
     in_vain as in_vain,
@@ -378,6 +420,7 @@ from pointsman.wire.surrogates import (
     well_formed as well_formed,
 )
 from pointsman.wire.tool_arguments import (
+    arguments_object as arguments_object,
     arguments_text as arguments_text,
     with_exact_numbers as with_exact_numbers,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _PER = 1_000_000
 """Tokens that a price is for."""
 _HALF = _PER // 2
+_ONE = 100_000_000
+"""What 1 comes to by `_microcents`."""
 _UNIT = {"unit": "USD per million tokens"}
 
 
@@ -36,6 +38,9 @@ class PriceTier(Section):
         default=None, ge=0, description="as beside `tiers`", json_schema_extra=_UNIT
     )
     cache_write: Number | None = setting(
+        default=None, ge=0, description="as beside `tiers`", json_schema_extra=_UNIT
+    )
+    cache_write_hour: Number | None = setting(
         default=None, ge=0, description="as beside `tiers`", json_schema_extra=_UNIT
     )
 
@@ -57,8 +62,20 @@ class Price(Section):
         description="for what of the prompt the upstream put into its cache; without it as `input`",
         json_schema_extra=_UNIT,
     )
+    cache_write_hour: Number | None = setting(
+        default=None,
+        ge=0,
+        description="for what of that it keeps for an hour; without it as `cache_write`",
+        json_schema_extra=_UNIT,
+    )
     tiers: tuple[PriceTier, ...] = setting(
         default=(), description="what holds in place of these for calls with a long prompt"
+    )
+    service_tiers: dict[str, Number] = setting(
+        default_factory=dict,
+        description="by how the upstream says that it served a call, such as `flex` or `priority`, how many "
+        "times as much its tokens cost",
+        json_schema_extra={"examples": [{"flex": 0.5, "priority": 2}]},
     )
     request: Number = setting(
         default=0,
@@ -71,6 +88,8 @@ class Price(Section):
         edges = [each.above for each in self.tiers]
         if len(set(edges)) < len(edges):
             raise ValueError("two of the `tiers` begin at the same length, so that one of them never holds")
+        if any(each < 0 for each in self.service_tiers.values()):
+            raise ValueError("a service tier costs 0 or more times as much")
 
     def at(self, prompt: float) -> Price | PriceTier:
         """Where the prices stand that hold for a prompt of so many tokens: here, or in one of the tiers."""
@@ -101,6 +120,8 @@ class Price(Section):
         parts = prompt * rates.input + completion * rates.output
         if usage.cached or usage.cache_write or prompt < 0 or completion < 0:
             parts = _in_parts(prompt, completion, usage, rates)  # which most calls need not pay for
+        if usage.service_tier is not None and usage.service_tier in self._times:
+            parts = parts * self._times[usage.service_tier] // _ONE
         return rates.request + (parts + _HALF) // _PER
 
     # Made with the first call that is counted, and kept: no call pays for decimals.
@@ -108,6 +129,10 @@ class Price(Section):
     @cached_property
     def _rates(self) -> _Rates:
         return _whole(self, 0, self.request)
+
+    @cached_property
+    def _times(self) -> Mapping[str, int]:
+        return {tier: _microcents(times) for tier, times in self.service_tiers.items()}
 
     @cached_property
     def _longest_first(self) -> Sequence[_Rates]:
@@ -175,11 +200,12 @@ class _Rates(Struct, frozen=True, gc=False):
     output: int
     cached: int
     cache_write: int
+    cache_write_hour: int
 
     @property
     def charges_prompt(self) -> bool:
         """Whether a prompt of whatever parts may cost something."""
-        return bool(self.input or self.cached or self.cache_write)
+        return bool(self.input or self.cached or self.cache_write or self.cache_write_hour)
 
 
 _above = attrgetter("above")
@@ -189,15 +215,18 @@ def _in_parts(prompt: int, completion: int, usage: Usage, rates: _Rates) -> int:
     """What tokens cost of several kinds, in parts of `_PER`."""
     read = max(0, min(prompt, usage.cached or 0))
     put = max(0, min(prompt - read, usage.cache_write or 0))
+    hour = max(0, min(put, usage.cache_write_hour or 0))
     plain = max(0, prompt - read - put)
-    of_prompt = plain * rates.input + read * rates.cached + put * rates.cache_write
+    of_prompt = plain * rates.input + read * rates.cached + (put - hour) * rates.cache_write
+    of_prompt += hour * rates.cache_write_hour
     return of_prompt + max(0, completion) * rates.output
 
 
 def _whole(price: Price | PriceTier, above: int, request: float) -> _Rates:
     cached = price.input if price.cached is None else price.cached
     written = price.input if price.cache_write is None else price.cache_write
-    said = request, price.input, price.output, cached, written
+    kept = written if price.cache_write_hour is None else price.cache_write_hour
+    said = request, price.input, price.output, cached, written, kept
     return _Rates(above, *map(_microcents, said))
 
 

@@ -174,6 +174,21 @@ class Provider:
         return Unsupported(f"{who} cannot do this: {what}", fields=fields)
 
 
+class EnvironmentDefault(Struct, frozen=True):
+    """What a variable of the environment says, for a setting of which a configuration says nothing.
+
+    Attributes:
+        setting: `base_url`, `timeout` (of one attempt, as `timeouts.attempt`), `max_in_flight` (of each
+            deployment) or `default_model`.
+        value: as it may stand in a configuration.
+        variable: its name.
+    """
+
+    setting: str
+    value: Any
+    variable: str
+
+
 class ProviderFactory(Struct, frozen=True):
     """What a provider plugin offers.
 
@@ -188,6 +203,8 @@ class ProviderFactory(Struct, frozen=True):
         models: those that are offered, where that is known without asking; () where the upstream is asked.
         presets: the folder of its presets in a package that is installed, such as `pointsman_openai:presets`.
         base_url_form: what a base_url looks like of upstreams that have none in common; then one is needed.
+        environment: what the variables that it is given say for settings of which a configuration says
+            nothing: those that programs for this kind of upstream go by.
     """
 
     name: str
@@ -200,3 +217,4 @@ class ProviderFactory(Struct, frozen=True):
     models: Sequence[ModelInfo] = ()
     presets: str | None = None
     base_url_form: str | None = None
+    environment: Callable[[Mapping[str, str]], Sequence[EnvironmentDefault]] | None = None

@@ -8,9 +8,12 @@ says how far away it is; None when it has none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, to_builtins
+
+if TYPE_CHECKING:
+    from pointsman.config.problems import Problem
 
 
 class Report(Struct, frozen=True):
@@ -284,6 +287,61 @@ class BudgetStatus(Report, frozen=True):
     refused: int
 
 
+class MirrorSideStatus(Report, frozen=True):
+    """What the calls of one side came to, of requests that were answered on both.
+
+    Attributes:
+        first_token_ms, total_ms: of an attempt, by quantile (`p50`, `p95`), over the last day; empty where
+            there were none.
+        prompt, completion: tokens, as far as they were counted.
+        cost_microcents: in millionths of a US cent, as far as it is known.
+        unpriced: calls whose cost is not.
+    """
+
+    first_token_ms: Mapping[str, float]
+    total_ms: Mapping[str, float]
+    prompt: int
+    completion: int
+    cost_microcents: int
+    unpriced: int
+
+
+class MirrorStatus(Report, frozen=True):
+    """The copies of a model's requests that go to another one, since the router began.
+
+    Attributes:
+        to: the model that they go to.
+        share: of the requests that are answered, as a fraction.
+        running: copies under way.
+        compared: those that were answered.
+        left_out: those that were due and not made, by why: `busy` (as many at once as there may be),
+            `unready` (no deployment has half of its room to spare), `budget`, `price` (unknown), `rule`
+            (labels), `option` (one that the other model cannot do), `wire` (only the upstream's own wire can
+            say it), `closing`.
+        failed: those that ended otherwise, by the code of the error, or `cancelled`.
+        asked, copies: the two sides of what is compared.
+        same_finish: how often both answers ended for the same reason.
+        other_finish: the others, as `stop → length`.
+        lost_microcents: what the failed ones cost.
+        budget: as configured, such as `2 USD/day`; None without one.
+        budget_left_microcents: of the present period; None without one.
+    """
+
+    to: str
+    share: float
+    running: int
+    compared: int
+    left_out: Mapping[str, int]
+    failed: Mapping[str, int]
+    asked: MirrorSideStatus
+    copies: MirrorSideStatus
+    same_finish: int
+    other_finish: Mapping[str, int]
+    lost_microcents: int
+    budget: str | None
+    budget_left_microcents: int | None
+
+
 class ModelStatus(Report, frozen=True):
     """One public name that has deployments.
 
@@ -296,6 +354,7 @@ class ModelStatus(Report, frozen=True):
         retries, hedges: the budgets of these; None without one.
         deployments: by id, in configuration order.
         guards: those that its requests pass, in order, by the names of their plugins.
+        mirror: what copies of its requests came to; None where none are made.
     """
 
     strategy: str
@@ -306,6 +365,7 @@ class ModelStatus(Report, frozen=True):
     hedges: BudgetStatus | None
     deployments: Mapping[str, DeploymentStatus]
     guards: Sequence[str]
+    mirror: MirrorStatus | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, with a list of the deployments."""
@@ -375,6 +435,133 @@ class StoreStatus(Report, frozen=True):
     fail: str
 
 
+class AuditStatus(Report, frozen=True):
+    """How it stands with an audit sink that says so.
+
+    Attributes:
+        sink: its plugin, with a number behind it where several have one.
+        mode: what becomes of requests while it cannot write, such as `drop_counted`.
+        seq: the number of the last record that is kept.
+        waiting: records that are not kept yet.
+        dropped: records that never will be, since the sink was made.
+        disk_full, io_errors, slow: how often what it writes to was full, failed otherwise, or took too long.
+        trouble: why it cannot write just now; "" where it can.
+    """
+
+    sink: str
+    mode: str
+    seq: int
+    waiting: int
+    dropped: int
+    disk_full: int
+    io_errors: int
+    slow: int
+    trouble: str
+
+
+class CredentialStatus(Report, frozen=True):
+    """One credential of a provider, without its value.
+
+    Attributes:
+        provider: the configured name.
+        source: the type of the plugin that it comes from, such as `env`.
+        name: which of the credentials of that source it is, or which source of that type; "" where nothing
+            tells.
+        state: `in_use`; `ready` where another is preferred; `early` or `ended` where it may not be used yet,
+            or not any more; `resting` after a 401; `missing` where there is none to be had.
+        not_before, not_after: when it may be used, seconds since 1970 UTC; None: no such limit.
+        seconds_left: until `not_after`, or 0.0; None without one.
+        rests_for: seconds until it is used again after a 401; None where it does not rest.
+        trouble: what is wrong with where it comes from; "" for nothing.
+    """
+
+    provider: str
+    source: str
+    name: str
+    state: str
+    not_before: float | None = None
+    not_after: float | None = None
+    seconds_left: float | None = None
+    rests_for: float | None = None
+    trouble: str = ""
+
+
+class BudgetAccount(Report, frozen=True):
+    """How it stands with one budget of one subject, such as the money that one caller may spend in a month.
+
+    Attributes:
+        rule: the name of its rule.
+        subject: whose it is, such as a caller or a team; "" for all together.
+        unit: `requests`, `tokens` or `microcents` (millionths of a US cent).
+        per: `hour`, `day` or `month`.
+        window: `calendar` or `rolling`.
+        limit, spent, held: in units; held is what attempts that run may still use.
+        resets_in: seconds until some of it is free again; None where nothing is used.
+        refused: attempts that found no room, since it was first used; a call may make several.
+    """
+
+    rule: str
+    subject: str
+    unit: str
+    per: str
+    window: str
+    limit: int
+    spent: int
+    held: int
+    resets_in: float | None
+    refused: int = 0
+
+
+class RefusedConfiguration(Report, frozen=True):
+    """A configuration that a reload was to take, and did not.
+
+    Attributes:
+        at: when, seconds since 1970 UTC.
+        problems: what is wrong with it, each with `message` and, where known, `path`, `hint`, `file`, `line`
+            and `column`.
+    """
+
+    at: float
+    problems: Sequence[Problem]
+
+
+class ConfigurationStatus(Report, frozen=True):
+    """The configuration that a router runs on.
+
+    Attributes:
+        file: that it was loaded from; None for one that was made in Python.
+        loaded_at: when it came into use, seconds since 1970 UTC.
+        changes: what the last reload has changed, a sentence each.
+        refused: a later one that was not taken; None when there is none.
+    """
+
+    file: str | None = None
+    loaded_at: float = 0.0
+    changes: Sequence[str] = ()
+    refused: RefusedConfiguration | None = None
+
+
+class DiscoveryStatus(Report, frozen=True):
+    """What looks for servers or models of a provider.
+
+    Attributes:
+        provider: that of the configuration, or one of the servers that were found of it, as `gpu@10.0.0.7`.
+        type: what looks, such as `dns`; `models` where the provider is asked for its models.
+        servers, models: what was found last, and goes on; None for what it does not look for.
+        last_at: its last answer, on the router's clock; None before one.
+        error: what has gone wrong since; "" for nothing.
+        seconds_ago: since its last answer.
+    """
+
+    provider: str
+    type: str
+    servers: Sequence[str] | None
+    models: Sequence[str] | None
+    last_at: float | None
+    error: str
+    seconds_ago: float | None
+
+
 class Status(Report, frozen=True):
     """The live state of a router: `status.models["assistant"].deployments["gpu/llama3.2"].in_flight`.
 
@@ -385,6 +572,12 @@ class Status(Report, frozen=True):
         patterns: the public names with a `*`.
         state: how it is with the store that routers share; None without one.
         in_flight: attempts that run now, over all deployments.
+        configuration: what it runs on, since when, and what it did not take since.
+        discoveries: what looks for servers and models of providers.
+        credentials: how it stands with those of providers, without their values.
+        budgets: how it stands with each that was used.
+        audit: how it stands with the audit sinks that say so.
+        budgets_trouble: why what was spent cannot be kept now; "" where it can, or nothing is to be kept.
     """
 
     models: Mapping[str, ModelStatus]
@@ -393,6 +586,12 @@ class Status(Report, frozen=True):
     patterns: Mapping[str, PatternStatus]
     state: StoreStatus | None
     in_flight: int
+    configuration: ConfigurationStatus = ConfigurationStatus()
+    discoveries: Sequence[DiscoveryStatus] = ()
+    credentials: Sequence[CredentialStatus] = ()
+    budgets: Sequence[BudgetAccount] = ()
+    audit: Sequence[AuditStatus] = ()
+    budgets_trouble: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, with a list of the deployments of each model."""
@@ -411,83 +610,6 @@ def _with_lists(told: dict[str, Any]) -> dict[str, Any]:
 def _with_list(model: dict[str, Any]) -> dict[str, Any]:
     model["deployments"] = [*model["deployments"].values()]
     return model
-
-
-# ── a dry run ────────────────────────────────────────────────────────────────────────────────────────
-
-
-class ExplainedPool(Report, frozen=True):
-    """Where a call would go among the deployments of one model.
-
-    Attributes:
-        model: its public name, or a full one.
-        strategy: the name of the one that chooses.
-        degraded: why its strategy would choose without the signal that it goes by; None when it has it.
-        pick: the id of a deployment; None when none is ready.
-        ready: ids.
-        refused: id → why not.
-    """
-
-    model: str
-    strategy: str
-    degraded: str | None
-    pick: str | None
-    ready: Sequence[str]
-    refused: Mapping[str, str]
-
-
-class ExplainedCandidate(Report, frozen=True):
-    """A model that a selector could pick.
-
-    Attributes:
-        model: its public name.
-        ready: whether one of its deployments could take a call now.
-        guards: those that stand around this model alone.
-    """
-
-    model: str
-    ready: bool
-    guards: Sequence[str]
-
-
-class ExplainedSelector(Report, frozen=True):
-    """What picks the model of a call; it was not asked.
-
-    Attributes:
-        selector: its plugin.
-        default: the model that is taken when it fails, or is late.
-        within: seconds that it has.
-        candidates: the models that it could pick, in configuration order.
-    """
-
-    selector: str
-    default: str
-    within: float
-    candidates: Sequence[ExplainedCandidate]
-
-
-class Explanation(Report, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a call would go now.
-
-    `to_dict` leaves out `alias_of`, `pattern`, `guards` and `selector` where there are none.
-
-    Attributes:
-        model: as it was asked for.
-        alias_of: what that means, where it is an alias.
-        pattern: the public name with a `*` that matches it.
-        guards: those that it would pass first, in order, by the names of their plugins.
-        selector: of a model that has one; `pick` and `chain` are then those of its default.
-        pick: the id of a deployment; None when none is ready.
-        chain: the model, then its fallbacks, in order.
-    """
-
-    model: str
-    alias_of: str | None = None
-    pattern: str | None = None
-    guards: Sequence[str] = field(default_factory=list)
-    selector: ExplainedSelector | None = None
-    pick: str | None
-    chain: Sequence[ExplainedPool]
 
 
 # ── the health of providers ──────────────────────────────────────────────────────────────────────────

@@ -20,15 +20,17 @@ from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.suggest import did_you_mean
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.build.builder import check
-from pointsman.build.loading import as_config, expect_config, plugins_for
+from pointsman.build.loading import as_config, expect_config, plugins_for, to_run_on
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.config import Config
+from pointsman.config.document import ConfigSource
 from pointsman.errors import AttemptTimeout, CallError, InvalidRequest, writable
 from pointsman.events import Event, Events, Listener, NamesAttempts, Progress, RequestEnded
 from pointsman.execution.execution import Execution, begin_request
 from pointsman.execution.stream import ChatStream
 from pointsman.execution.whole_answer import CHAT, EMBED, GENERATE
 from pointsman.lifecycle import Lifecycle
+from pointsman.offered import GatewayOffers
 from pointsman.provider import Provider
 from pointsman.requests.call_options import DEFAULT, CallOptions, split_options
 from pointsman.requests.messages import Messages, as_messages
@@ -53,8 +55,10 @@ if TYPE_CHECKING:
     from cachetools import TTLCache
 
     from pointsman.batch import Batch
+    from pointsman.budget import Budgets
     from pointsman.execution.relaying import RelayedAnswers
-    from pointsman.reports import Explanation, Health, ProviderHealth, Status
+    from pointsman.explanations import Explanation
+    from pointsman.reports import Health, ProviderHealth, Status
     from pointsman.requests.option_types import ChatOptions, EmbedOptions, GenerateOptions
 
 T = TypeVar("T")
@@ -77,6 +81,9 @@ class Router:
             reply = await router.chat("assistant", "Why is the sky blue?")
 
     Bound to one event loop; close it after use.
+
+    Attributes:
+        offered: what its services offer to a gateway in front of it.
     """
 
     def __init__(
@@ -99,6 +106,7 @@ class Router:
         self._clock = clock or LoopClock()
         scrubber = Scrubber()
         self._events = Events(scrub=scrubber.text)
+        self.offered = GatewayOffers()
         self._lifecycle = Lifecycle(
             config,
             plugins=tuple(plugins),
@@ -112,21 +120,21 @@ class Router:
     @classmethod
     def from_config(
         cls,
-        source: str | Path | Mapping[str, Any] | Config,
+        source: ConfigSource | Mapping[str, Any] | Config,
         *,
         plugins: Iterable[object] = (),
         clock: Clock | None = None,
         rng: Rng | None = None,
     ) -> Router:
-        """A router for a file (`.yaml`, `.toml`, `.json`), a mapping, or a `Config`.
+        """A router for a file (.yaml, .toml, .json), a folder, several of these, a mapping or a `Config`.
 
         Raises: ConfigError with all problems at once, each with file, line and column where there is a file.
         """
         given = tuple(plugins)
-        return cls(as_config(source, given), plugins=given, clock=clock, rng=rng)
+        return cls(to_run_on(source, given), plugins=given, clock=clock, rng=rng)
 
     @staticmethod
-    def check(source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()) -> Config:
+    def check(source: ConfigSource | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()) -> Config:
         """The configuration in `source`, built as far as can be without starting anything or opening a file.
 
         Its `warnings` are what is allowed and probably not meant.
@@ -344,28 +352,35 @@ class Router:
         """For each model its strategy, fallbacks and deployments, each with its live state."""
         from pointsman.status import status  # here, as most programs never ask
 
-        return status(self._snapshot, self._now())
+        lifecycle = self._lifecycle
+        in_use, found = lifecycle.in_use.status(self.config.file), lifecycle.discoveries()
+        return status(lifecycle.snapshot, self._now(), in_use, found)
 
     def explain(
         self,
-        model: str,
+        model: str | ChatRequest,
         messages: Messages = "",
         *,
-        affinity: str = "",
-        fallbacks: Sequence[str] | None = None,
-        strategy: str = "",
+        stream: bool = False,
+        **options: Unpack[ChatOptions],
     ) -> Explanation:
-        """A dry run that calls nobody: candidates, why each other one is out, the pick, the fallbacks.
+        """A dry run of `chat`: candidates, why each other one is out, the pick, the order of the attempts,
+        what would be sent. Nobody is called, and nothing is taken or changed.
 
-        Args: affinity, fallbacks, strategy: as in `chat`.
+        Args:
+            messages: as of `chat`; none: something short stands in their place.
+            stream: of `stream` in place of `chat`.
+            options: as of `chat`.
 
         Raises: UnknownModel, InvalidRequest.
         """
-        from pointsman.status import explain
+        from pointsman.dry_run.explaining import explain
 
-        request = chat_request(model, messages or "…", {})
-        options, _ = split_options({"affinity": affinity, "fallbacks": fallbacks, "strategy": strategy})
-        return explain(self._snapshot, request, self._now(), options)
+        call_options, rest = split_options(options)
+        said = messages if isinstance(model, ChatRequest) else messages or "…"
+        request = chat_request(model, said or (), rest)
+        operation = "stream" if stream else "chat"
+        return explain(self._snapshot, request, self._now(), call_options, operation=operation)
 
     async def models(self) -> list[ModelInfo]:
         """The public names with their aliases, and `provider/upstream-model` for what each provider lists.
@@ -378,8 +393,10 @@ class Router:
         public = public_models(self._snapshot)
         upstreams = self._snapshot.upstreams
         listed = await asyncio.gather(*map(self._list, upstreams, upstreams.values()))
-        known = {each.id for each in public}
-        return public + [each for some in listed for each in some if each.id not in known]
+        known: dict[str, ModelInfo] = {}
+        for each in (*public, *(each for some in listed for each in some)):
+            known.setdefault(each.id, each)  # which several servers of one provider have
+        return list(known.values())
 
     @cached_property
     def _listed(self) -> TTLCache[str, Sequence[ModelInfo]]:
@@ -391,7 +408,7 @@ class Router:
     async def _list(self, name: str, upstream: Upstream) -> Sequence[ModelInfo]:
         async def ask(provider: Provider) -> Sequence[ModelInfo]:
             offered = upstream.factory.models or await provider.models()
-            return [_full_name(each, name) for each in offered]
+            return [_full_name(each, self.config.family(name)) for each in offered]
 
         with suppress(KeyError):
             return self._listed[name]
@@ -457,6 +474,19 @@ class Router:
         Raises: TypeError for what is no kind of event.
         """
         return self._events.add(listener) if kinds is None else self._events.add(listener, kinds)
+
+    def use_budgets(self, budgets: Budgets) -> Callable[[], None]:
+        """Hold every attempt against `budgets` from now on; returns what ends it. The latest count."""
+        return self._lifecycle.use_budgets(budgets)
+
+    @property
+    def budgets(self) -> Budgets | None:
+        """What attempts are held against; None while nothing is."""
+        return self._lifecycle.budgets
+
+    def report(self, event: Event) -> None:
+        """Tell listeners, journal and audit of what happened beside the router, such as a `CallerRefused`."""
+        self._events.report(event)
 
     def trace(self, names: NamesAttempts) -> Callable[[], None]:
         """Have upstreams told, as `traceparent`, what `names` makes of the id of a request, the number of an

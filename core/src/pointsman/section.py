@@ -20,8 +20,19 @@ class SectionCheck(Protocol):
 
     models: Collection[str]
 
-    def problem(self, path: Sequence[str | int], message: str, hint: str | None = None) -> None:
-        """Something is wrong there; `hint` is what would help."""
+    def problem(
+        self, path: Sequence[str | int], message: str, hint: str | None = None, *, code: str | None = None
+    ) -> None:
+        """Something is wrong there; `hint` is what would help.
+
+        `code`: which of the codes of `pointsman config explain` it is; None for the one of all sections.
+        """
+
+    def model(self, name: str, path: Sequence[str | int], *, upstream: bool = False) -> None:
+        """There stands a public name of a model: one that is none, and cannot be found either, is a problem.
+
+        `upstream`: `provider/upstream-model` is such a name, too.
+        """
 
     def plugin(self, kind: str, name: str, settings: Mapping[str, Any], path: Sequence[str | int]) -> None:
         """There stand the settings of the plugin of that kind and name: whatever is wrong is a problem."""

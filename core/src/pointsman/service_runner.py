@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pointsman._internal.plugin_errors import Scrub, fault, is_own
 from pointsman.build.services import ConfiguredService
-from pointsman.config import Config
+from pointsman.config import Config, codes
 from pointsman.config.problems import config_error
 from pointsman.errors import ConfigError
 
@@ -50,14 +50,15 @@ class ServiceRunner:
         try:
             await one.service.start()
         except ConfigError as error:
-            problem = config.problem(one.path, self._scrub(error.message))
+            problem = config.problem(one.path, self._scrub(error.message), code=codes.SERVICE_DOWN)
             raise config_error([problem], file=config.file) from error
         except BaseException as error:  # somebody else's code: anything can happen
             if not is_own(error):
                 raise
             fault("service", name, "start", error, scrub=self._scrub)
             did = f"failed in start(): {type(error).__name__}; the log says more"
-            problem = config.problem(one.path, f"the service {name!r} from {one.origin} {did}")
+            message = f"the service {name!r} from {one.origin} {did}"
+            problem = config.problem(one.path, message, code=codes.PLUGIN_FAILED)
             raise config_error([problem], file=config.file) from error
 
     def use(self, started: Sequence[ConfiguredService]) -> None:
@@ -75,15 +76,22 @@ class ServiceRunner:
             if each not in self._running:
                 await self._close(each)
 
-    async def aclose(self) -> None:
-        """Close all of them, at once. Safe to repeat."""
-        former = dict(self._former)
+    async def aclose(self, *, also_before_calls: bool = True) -> None:
+        """Close them, at once. Safe to repeat.
+
+        Args:
+            also_before_calls: those as well that calls need until they have ended.
+        """
+        former = {
+            task: each for task, each in self._former.items() if also_before_calls or not each.before_calls
+        }
         for task in former:
             task.cancel()
         if former:
             await asyncio.wait(former)
-        running, self._running = self._running, ()
-        await self.close([*former.values(), *running])
+        over = [each for each in self._running if also_before_calls or not each.before_calls]
+        self._running = tuple(each for each in self._running if each not in over)
+        await self.close([*former.values(), *over])
 
     async def _finish(self, one: ConfiguredService) -> None:
         finish = getattr(one.service, "finish", None)

@@ -9,6 +9,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from pointsman.auth import Secret
+from pointsman.budget import BudgetWindow
 from pointsman.context import Context
 
 
@@ -105,6 +106,123 @@ class Notice(Struct, frozen=True):
     about: str
     value: str
     seconds: float
+
+
+class BudgetTake(Struct, frozen=True):
+    """What an attempt may use of one budget.
+
+    Attributes:
+        account: its name, the same in every router.
+        units: 0 or more; None for what is let through though nothing is left, and counts as nothing.
+        limit: units in `window`.
+        spent: what the router knows to be spent in that; an account that the store does not know begins so.
+    """
+
+    account: str
+    units: int | None
+    limit: int
+    window: BudgetWindow
+    spent: int = 0
+
+
+class BudgetHold(Struct, frozen=True):
+    """What one attempt may use of budgets: all of it is held, or nothing.
+
+    Attributes:
+        id: no two are the same, in whatever router.
+        takes: each of another account.
+        seconds: after which it counts as spent, unless it was renewed or settled.
+    """
+
+    id: str
+    takes: Sequence[BudgetTake]
+    seconds: float
+
+
+class BudgetFull(Struct, frozen=True):
+    """Nothing was held.
+
+    Attributes:
+        lacking: the account that has no room.
+        spent, held: in its window.
+        wait: seconds until there may be room; None for never.
+    """
+
+    lacking: str
+    spent: int
+    held: int
+    wait: float | None
+
+
+class BudgetSettlement(Struct, frozen=True):
+    """What became of a hold: units that were used, for each of `hold.takes` in their order."""
+
+    hold: BudgetHold
+    used: Sequence[int]
+
+
+class HoldingStore(Protocol):
+    """What a state store may offer besides: budgets that are exact over all routers."""
+
+    async def hold(self, hold: BudgetHold, /) -> BudgetFull | None:
+        """Hold all that `hold` asks for and return None, or nothing, in one step that no other comes between.
+
+        There is room where what was spent and is held in the window of now, by the store's own clock, with at
+        least 1 unit more is within the limit. It counts in the part of the window in which it was held.
+        """
+        ...
+
+    async def settle_holds(self, settlements: Sequence[BudgetSettlement], /) -> None:
+        """Have what was used count in place of what was held; of one that had expired, in place of that.
+
+        Twice is once, and an id that is not known is no mistake.
+        """
+        ...
+
+    async def renew_holds(self, holds: Sequence[BudgetHold], /) -> None:
+        """Have those of `holds` that are still held last for their `seconds` from now on."""
+        ...
+
+
+class SharedNotices(Protocol):
+    """What services of several routers tell one another, and hold together, where these share a state store.
+
+    A notice that the store could not be told is kept, and told when it is back, while it holds.
+    """
+
+    def publish(self, topic: str, about: str, value: str, seconds: float) -> None:
+        """Have all routers told, this one too, and for so many seconds those that begin. It does not wait.
+
+        Args:
+            topic: one of your own, such as the name of your distribution; of the same topic a later notice
+                `about` the same takes the place of an earlier one.
+
+        Raises: ValueError for a topic of the router's own.
+        """
+        ...
+
+    def subscribe(self, topic: str, told: Callable[[Notice], None]) -> Callable[[], None]:
+        """Call `told`, which must not block, with every notice of `topic`; returns what ends it.
+
+        `seconds` of a notice are those that it holds from then on.
+        """
+        ...
+
+    @property
+    def holds(self) -> bool:
+        """Whether the store can hold budgets, and is there."""
+        ...
+
+    async def hold(self, takes: Sequence[BudgetTake], /) -> BudgetHold | BudgetFull | None:
+        """What is held of budgets in all routers, until that is settled; None where the store does not say.
+
+        It is renewed as long as this process lives.
+        """
+        ...
+
+    def settle_hold(self, settlement: BudgetSettlement, /) -> None:
+        """Have the store know, soon, what became of it. It does not wait."""
+        ...
 
 
 class StateStore(Protocol):

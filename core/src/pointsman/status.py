@@ -1,26 +1,30 @@
-"""What the router knows: the state of every deployment, and a dry run of a choice."""
+"""What the router knows: the state of every deployment."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from msgspec.structs import astuple
+
 from pointsman.config.names import NamePattern
+from pointsman.credential_status import credentials_of
 from pointsman.reports import (
     AdaptiveStatus,
+    AuditStatus,
     BreakerStatus,
     BudgetStatus,
     ChecksStatus,
+    ConfigurationStatus,
     CoolDownStatus,
     DeploymentStatus,
+    DiscoveryStatus,
     EjectionStatus,
-    ExplainedCandidate,
-    ExplainedPool,
-    ExplainedSelector,
-    Explanation,
     LastErrorStatus,
     LimitStatus,
     MeterStatus,
+    MirrorStatus,
     ModelStatus,
     PatternStatus,
     QueueStatus,
@@ -30,23 +34,25 @@ from pointsman.reports import (
     StoreStatus,
     WarmUpStatus,
 )
-from pointsman.requests.call_options import DEFAULT, CallOptions
 from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
-from pointsman.routing.entrance import ConfiguredSelector
-from pointsman.routing.per_call import chain_of_call
 from pointsman.routing.pool import Pool
 from pointsman.routing.reasons import Reason
 from pointsman.routing.snapshot import Snapshot
 from pointsman.transports import name_of
-from pointsman.types import ModelInfo, Request
+from pointsman.types import ModelInfo
 
 S = TypeVar("S", bound=Report)
 
 
-def status(snapshot: Snapshot, now: float) -> Status:
-    """The live state at `now`."""
+def status(
+    snapshot: Snapshot,
+    now: float,
+    configuration: ConfigurationStatus,
+    discoveries: Sequence[DiscoveryStatus] = (),
+) -> Status:
+    """The live state at `now` of a router that runs on `configuration`, and of what looks for more."""
     return Status(
         models={name: _model(snapshot, pool, now) for name, pool in snapshot.pools.items()},
         selectors={
@@ -55,7 +61,7 @@ def status(snapshot: Snapshot, now: float) -> Status:
                 list(each.selector.of),
                 each.selector.default,
                 each.selector.within,
-                _guards(snapshot, name),
+                guards_before(snapshot, name),
             )
             for name, each in snapshot.entrances.items()
             if each.selector is not None
@@ -64,7 +70,30 @@ def status(snapshot: Snapshot, now: float) -> Status:
         patterns={each.text: _pattern(snapshot, each, now) for each in snapshot.names.patterns},
         state=_store(snapshot, now),
         in_flight=snapshot.in_flight,
+        configuration=configuration,
+        discoveries=discoveries,
+        credentials=credentials_of(snapshot.upstreams, now, snapshot.setting),
+        budgets=() if snapshot.setting.budgets is None else list(snapshot.setting.budgets.accounts()),
+        audit=_audit(snapshot),
+        budgets_trouble=_budgets_trouble(snapshot),
     )
+
+
+def _budgets_trouble(snapshot: Snapshot) -> str:
+    # Not all budgets keep what they count, and so not all can say it.
+    why: str = getattr(snapshot.setting.budgets, "trouble", str)()
+    return snapshot.setting.scrubber.text(why)
+
+
+def _audit(snapshot: Snapshot) -> Sequence[AuditStatus]:
+    told, named = [], Counter[str]()
+    for configured, sink in zip(snapshot.config.audit, snapshot.sinks, strict=False):
+        named[configured.type] += 1
+        if hasattr(sink, "status"):
+            number = named[configured.type]
+            name = configured.type if number == 1 else f"{configured.type}-{number}"
+            told.append(AuditStatus(name, *astuple(sink.status())))
+    return told
 
 
 def _pattern(snapshot: Snapshot, pattern: NamePattern, now: float) -> PatternStatus:
@@ -72,7 +101,7 @@ def _pattern(snapshot: Snapshot, pattern: NamePattern, now: float) -> PatternSta
     return PatternStatus(
         strategy=(model.strategy or config.strategy).type,
         fallback=[each.to for each in config.fallback_of(model)],
-        guards=_guards(snapshot, pattern.text),
+        guards=guards_before(snapshot, pattern.text),
         deployments=[each.id for each in model.deployments],
         models={
             name: _model(snapshot, pool, now)
@@ -123,58 +152,10 @@ def _common(members: Sequence[Deployment]) -> Sequence[str]:
     return tuple(each for each in known[0] if all(each in can for can in known)) if known else ()
 
 
-def explain(snapshot: Snapshot, request: Request, now: float, options: CallOptions = DEFAULT) -> Explanation:
-    """Where `request` with `options` would go at `now`; nothing is called, taken or changed.
-
-    Raises: UnknownModel, InvalidRequest.
-    """
-    model, selector = request.model, None
-    meant = snapshot.names.target(model)
-    pattern = snapshot.names.pattern(meant)
-    entrance = snapshot.entrance(model)
-    if entrance is not None and entrance.selector is not None:
-        model, selector = entrance.selector.default, _selector(snapshot, entrance.selector, now)
-    pools = chain_of_call(snapshot, model, options)
-    chain = [_choice(pool, request, now, options.affinity) for pool in pools]
-    return Explanation(
-        model=request.model,
-        alias_of=None if meant == request.model else meant,
-        pattern=None if pattern is None else pattern.text,
-        guards=_guards(snapshot, request.model),
-        selector=selector,
-        pick=next((pool.pick for pool in chain if pool.pick is not None), None),
-        chain=chain,
-    )
-
-
-def _selector(snapshot: Snapshot, selector: ConfiguredSelector, now: float) -> ExplainedSelector:
-    candidates = [_candidate(snapshot, name, now) for name in selector.of]
-    return ExplainedSelector(selector.name, selector.default, selector.within, candidates)
-
-
-def _candidate(snapshot: Snapshot, model: str, now: float) -> ExplainedCandidate:
-    entrance, ready = snapshot.entrance(model), snapshot.pool(model).ready(now, refused=lambda *_: None)
-    own = () if entrance is None else entrance.own_guards
-    return ExplainedCandidate(model, bool(ready), [each.name for each in own])
-
-
-def _guards(snapshot: Snapshot, model: str) -> list[str]:
+def guards_before(snapshot: Snapshot, model: str) -> list[str]:
+    """The guards that a call of `model` passes, in order, by the names of their plugins."""
     entrance = snapshot.entrance(model)
     return [] if entrance is None else [each.name for each in entrance.guards]
-
-
-def _choice(pool: Pool, request: Request, now: float, affinity: str) -> ExplainedPool:
-    refused: dict[str, Reason] = {}
-    ready = pool.ready(now, refused=refused.__setitem__)
-    pick, degraded = pool.preview(ready, request, affinity) if ready else (None, "")
-    return ExplainedPool(
-        model=pool.name,
-        strategy=pool.strategy_name,
-        degraded=degraded or None,
-        pick=None if pick is None else pick.id,
-        ready=[each.id for each in ready],
-        refused={id: str(reason) for id, reason in refused.items()},
-    )
 
 
 def _told(kind: type[S], said: Mapping[str, Any], **more: Any) -> S:
@@ -199,8 +180,18 @@ def _model(snapshot: Snapshot, pool: Pool, now: float) -> ModelStatus:
         retries=None if pool.budget is None else _told(BudgetStatus, pool.budget.snapshot(now)),
         hedges=None if pool.hedges is None else _told(BudgetStatus, pool.hedges.snapshot(now)),
         deployments={each.id: _deployment(each, refused.get(each.id), now) for each in pool.deployments},
-        guards=_guards(snapshot, pool.name),
+        guards=guards_before(snapshot, pool.name),
+        mirror=_mirror(snapshot, pool.name, now),
     )
+
+
+def _mirror(snapshot: Snapshot, model: str, now: float) -> MirrorStatus | None:
+    entrance = snapshot.entrance(model)
+    if entrance is None or entrance.mirror is None:
+        return None
+    from pointsman.mirroring.reporting import mirror_status  # few routers have one
+
+    return mirror_status(entrance.mirror, now, snapshot.setting.clock.wall())
 
 
 def _refused(pool: Pool, now: float) -> dict[str, Reason]:
@@ -235,7 +226,7 @@ def _deployment(deployment: Deployment, refused: Reason | None, now: float) -> D
         max_in_flight=live.max_in_flight,
         places=live.places,
         cool_down=_cool_down(live, now),
-        limits=[] if live.limits is None else [_limit(each) for each in live.limits.snapshot(now)],
+        limits=[] if live.limits is None else [limit_status(each) for each in live.limits.snapshot(now)],
         outcomes={str(outcome): count for outcome, count in live.outcomes.items()},
         last_error=_last_error(live, now),
         first_token_ms=_ms(live.first_token.value),
@@ -248,7 +239,8 @@ def _breaker(live: DeploymentState, now: float) -> BreakerStatus:
     return _told(BreakerStatus, said, seconds_left=_until(said["open_until"], now))
 
 
-def _limit(said: Mapping[str, Any]) -> LimitStatus:
+def limit_status(said: Mapping[str, Any]) -> LimitStatus:
+    """A rate limit, as it tells of itself."""
     requests, tokens = said["requests"], said["tokens"]
     return LimitStatus(
         said["name"],

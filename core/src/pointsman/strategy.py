@@ -134,6 +134,8 @@ class Strategy(Protocol):
 
     wants_residency: ClassVar[bool] = False
     """Whether the servers behind the pool are to be asked every few seconds what they have in memory."""
+    scored_by: ClassVar[str] = ""
+    """What `scores` are, and which of them wins: `calls in flight for its weight; the lowest`."""
 
     def pick(self, ready: Sequence[Member], request: object, /) -> Member:
         """Choose one of `ready`.
@@ -163,6 +165,13 @@ class Strategy(Protocol):
         Only for a strategy that follows requests.
         """
         return
+
+    def scores(self, ready: Sequence[Member], placing: Placing, /) -> Mapping[str, float]:
+        """What it goes by, by the id of the member, in the measure that `scored_by` names; {} for nothing.
+
+        For a dry run: called on a copy, and never by a call. What is infinite is not shown.
+        """
+        return {}
 
     def degraded(self) -> str:
         """Why it chose the last time without the signal that it goes by; "" when it had that."""

@@ -55,6 +55,9 @@ class Caller(Struct, frozen=True):
         operator: may run the router, too.
         labels: what records are to say of its calls.
         source: what it goes back to, such as a key or an issuer; unlike names, of two callers never the same.
+        key_id: of the key that it showed, for records; never the key, nor a part of it. "" for none.
+        require: labels that each of its calls must meet, whatever the call itself says.
+        surfaces: the APIs that it may speak, by name; None for all.
     """
 
     name: str = ""
@@ -62,6 +65,9 @@ class Caller(Struct, frozen=True):
     operator: bool = False
     labels: Mapping[str, str] = {}
     source: str = ""
+    key_id: str = ""
+    require: Mapping[str, tuple[str, ...]] = {}
+    surfaces: frozenset[str] | None = None
 
     def may_use(self, model: str) -> bool:
         """Whether it may ask for `model`."""
@@ -196,6 +202,7 @@ class Understood(Struct, frozen=True):
             body and the mark of an upstream, and returns the body that may go there. None: there is no such.
         several: the member that asks for several answers; "" for one. Where a guard is to look at the answer,
             of which it would see one, the request is refused.
+        answers: how many it asks for, as budgets hold them.
     """
 
     request: Request
@@ -206,6 +213,7 @@ class Understood(Struct, frozen=True):
     ignored: Sequence[str] = ()
     opaque: Callable[[bytes, str], bytes] | None = None
     several: str = ""
+    answers: int = 1
 
 
 class Calls(Protocol):

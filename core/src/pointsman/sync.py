@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, overload
 from weakref import finalize
 
 from pointsman.batch import BatchResult
-from pointsman.build.loading import as_config, expect_config
+from pointsman.build.loading import expect_config, to_run_on
 from pointsman.config import Config
+from pointsman.config.document import ConfigSource
 from pointsman.errors import CallError
 from pointsman.events import EVENTS, Event, Listener, NamesAttempts, Progress, log
 from pointsman.execution.stream import ChatStream
@@ -32,7 +33,9 @@ from pointsman.types import (
 )
 
 if TYPE_CHECKING:
-    from pointsman.reports import Explanation, Health, Status
+    from pointsman.budget import Budgets
+    from pointsman.explanations import Explanation
+    from pointsman.reports import Health, Status
     from pointsman.requests.option_types import ChatOptions, EmbedOptions, GenerateOptions
 
 T = TypeVar("T")
@@ -71,7 +74,7 @@ class SyncRouter:
         if engine.abandoned:
             with engine.lock:
                 if self._engine is engine and not self._closed:  # else another thread was first
-                    router = Router(self._engine.router.config, plugins=self._plugins)
+                    router = Router(self._engine.router.config.said, plugins=self._plugins)
                     for each in self._listeners.values():
                         each.at(router)
                     self._engine = Engine(router)
@@ -80,18 +83,20 @@ class SyncRouter:
 
     @classmethod
     def from_config(
-        cls, source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()
+        cls, source: ConfigSource | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()
     ) -> SyncRouter:
         """A router for a file, a mapping or a `Config`."""
         given = tuple(plugins)
-        return cls(as_config(source, given), plugins=given)
+        return cls(to_run_on(source, given), plugins=given)
 
     @staticmethod
-    def check(source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()) -> Config:
+    def check(source: ConfigSource | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()) -> Config:
         """As `Router.check`."""
         return Router.check(source, plugins=plugins)
 
     def __enter__(self) -> SyncRouter:
+        if any(each.discovers for each in self._router.config.providers.values()):
+            self._run(self._router.__aenter__())  # else the first call would not know what is found
         return self
 
     def __exit__(
@@ -183,16 +188,15 @@ class SyncRouter:
 
     def explain(
         self,
-        model: str,
+        model: str | ChatRequest,
         messages: Messages = "",
         *,
-        affinity: str = "",
-        fallbacks: Sequence[str] | None = None,
-        strategy: str = "",
+        stream: bool = False,
+        **options: Unpack[ChatOptions],
     ) -> Explanation:
         """As `Router.explain`."""
-        explain = partial(self._router.explain, model, messages, affinity=affinity)
-        found: Explanation = self._run(_later(explain, fallbacks=fallbacks, strategy=strategy))
+        explain = partial(self._router.explain, model, messages, stream=stream)
+        found: Explanation = self._run(_later(explain, **options))
         return found
 
     def provider(self, name: str) -> SyncProvider:
@@ -218,6 +222,27 @@ class SyncRouter:
                 self._run(_later(end))
 
         return end_here
+
+    def report(self, event: Event) -> None:
+        """As `Router.report`."""
+        engine = self._current()
+        self._run(_later(lambda: engine.router.report(event)))
+
+    def use_budgets(self, budgets: Budgets) -> Callable[[], None]:
+        """As `Router.use_budgets`, in the thread of the router. A forked process has to say it anew."""
+        engine = self._current()
+        end = self._run(_later(lambda: engine.router.use_budgets(budgets)))
+
+        def end_here() -> None:
+            if not self._closed and self._engine is engine:
+                self._run(_later(end))
+
+        return end_here
+
+    @property
+    def budgets(self) -> Budgets | None:
+        """As `Router.budgets`."""
+        return self._current().router.budgets
 
     def trace(self, names: NamesAttempts) -> Callable[[], None]:
         """As `Router.trace`; it is asked in the router's own thread. A forked process has to say it anew."""

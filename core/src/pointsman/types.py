@@ -500,6 +500,9 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):  # of a record o
         cached: of the prompt, read from the upstream's cache; no token of `cache_write` is among them.
         cache_write: of the prompt, written into it.
         reasoning: of the answer, spent on thinking.
+        cache_write_hour: of `cache_write`, what is kept there for an hour, where that costs more.
+        service_tier: how it was served, in the upstream's word, where that is not the ordinary way: such as
+            `flex`, `priority` or `batch`.
     """
 
     prompt: int | None = None
@@ -507,6 +510,8 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):  # of a record o
     cached: int | None = None
     cache_write: int | None = None
     reasoning: int | None = None
+    cache_write_hour: int | None = None
+    service_tier: str | None = None
 
     @property
     def total(self) -> int | None:

@@ -39,6 +39,11 @@ _PERIODS = {
 _PERIOD_NAMES = {1.0: "s", 60.0: "min", 3_600.0: "h", 86_400.0: "day"}
 _RATE_EXAMPLE = "a rate such as '500/min', '10/s', '1000/h' or '20/10s'"
 
+_ALLOWANCE = rf"^\s*({_NUMBER})\s*USD\s*/\s*(hour|day|month)\s*$"
+_ALLOWANCE_EXAMPLE = "an amount per hour, day or month, such as '2 USD/day'"
+_USD = 10**8
+"""Millionths of a cent."""
+
 _SIZES = {
     "TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10,
     "TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3,
@@ -124,6 +129,50 @@ def parse_rate(value: object) -> Rate:
 def format_rate(rate: Rate) -> str:
     """`500/min` for a usual period, `20/10s` for any other."""
     return f"{rate.count}/{_PERIOD_NAMES.get(rate.period) or format_duration(rate.period)}"
+
+
+class Allowance(Struct, frozen=True):
+    """Money per `hour`, `day` or `month` of the calendar in UTC, in millionths of a US cent."""
+
+    microcents: int
+    per: str
+
+    def __str__(self) -> str:
+        return format_allowance(self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            parse_allowance,
+            serialization=core_schema.plain_serializer_function_ser_schema(format_allowance),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "pattern": _ALLOWANCE, "examples": ["2 USD/day", "50 USD/month"]}
+
+
+def parse_allowance(value: object) -> Allowance:
+    """An `Allowance` from a string such as `2 USD/day`; an `Allowance` stays as it is.
+
+    Raises: ValueError saying what was expected.
+    """
+    if isinstance(value, Allowance):
+        return value
+    found = _match(_ALLOWANCE, value)
+    if found is None:
+        raise _expected(_ALLOWANCE_EXAMPLE, value)
+    amount = Fraction(found[1]) * _USD
+    if amount.denominator != 1:
+        raise ValueError("the amount has more than 8 digits after the point")
+    return Allowance(int(amount), found[2])
+
+
+def format_allowance(allowance: Allowance) -> str:
+    """`2 USD/day`."""
+    return f"{_plain(Fraction(allowance.microcents, _USD))} USD/{allowance.per}"
 
 
 def format_size(size_bytes: int) -> str:
@@ -232,12 +281,56 @@ def _plain(number: Fraction) -> str:
     return f"{whole[:-digits]}.{whole[-digits:]}" if digits else whole
 
 
-def _expected(example: str, value: object) -> ValueError:
+class NoQuantity(ValueError):
+    """What cannot be read as a quantity.
+
+    Attributes:
+        code: as of `Problem`.
+        hint: which quantity was probably meant; None when nobody knows.
+    """
+
+    code = "PM1106"
+
+    def __init__(self, message: str, hint: str | None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def _expected(example: str, value: object) -> NoQuantity:
     """What was expected. The text that stood there is not repeated: by mistake it may be a secret."""
+    meant = _meant(example, value)
+    hint = None if meant is None else f"did you mean '{meant}'?"
     if isinstance(value, str):
-        return ValueError(f"expected {example}")
+        return NoQuantity(f"expected {example}", hint)
     shown = str(value) if isinstance(value, bool | float) else _kind(value)
-    return ValueError(f"expected {example}, not {shown}")
+    return NoQuantity(f"expected {example}, not {shown}", hint)
+
+
+_SAID = {
+    "d": "d day days", "h": "h hr hrs hour hours", "m": "m min mins minute minutes",
+    "s": "s sec secs second seconds", "ms": "ms msec msecs milli millis millisecond milliseconds",
+}  # fmt: skip
+"""What people write in place of each unit of time."""
+
+
+def _meant(example: str, value: object) -> str | None:
+    """The quantity that `value` reads like, as it is written here."""
+    if example is _PERCENT_EXAMPLE and isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value}%" if 1 < value <= 100 else None
+    if example is _RATE_EXAMPLE and isinstance(value, int) and not isinstance(value, bool):
+        return f"{value}/min" if 0 < value < 10**9 else None
+    found = _match(rf"\s*({_NUMBER})\s*((?:/|per)?)\s*([A-Za-z]+)\s*", value)
+    if found is None:
+        return None
+    number, per, word = found[1], found[2], found[3].lower()
+    if example is _PERCENT_EXAMPLE:
+        return f"{number}%" if word in ("percent", "pct", "p") else None
+    if example is _RATE_EXAMPLE and word in ("rpm", "rps", "tpm"):
+        per, word = "/", "s" if word == "rps" else "min"
+    unit = next((unit for unit, said in _SAID.items() if word in said.split()), None)
+    if unit is None or bool(per) != (example is _RATE_EXAMPLE):
+        return None
+    return f"{number}/{'min' if unit == 'm' else unit}" if per else f"{number}{unit}"
 
 
 def _kind(value: object) -> str:

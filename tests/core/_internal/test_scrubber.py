@@ -140,6 +140,13 @@ def test_what_looks_like_a_key_of_somebody_else_is_hidden_too() -> None:
     assert shown == "bad ***, ***, ***, not sk-learn or hf-qwen2 ***"
 
 
+def test_a_key_of_a_caller_is_hidden_wherever_it_was_pasted() -> None:
+    key = "pm_Ab3dEf7h_" + "k9" * 24 + "Z"
+
+    assert Scrubber().text(f"my key is {key}, at /v1/{key}/x") == "my key is ***, at /v1/***/x"
+    assert Scrubber().text(f"pm_report_2026 and {key}longer") == f"pm_report_2026 and {key}longer"
+
+
 def test_a_secret_is_learned_later_and_the_oldest_of_very_many_is_forgotten() -> None:
     scrubber = Scrubber(["configured"])
     scrubber.learn("the-first-one")
@@ -173,6 +180,7 @@ def test_the_message_the_notes_and_the_attributes_of_an_error_are_searched() -> 
         ("http://user:p%40ssword@proxy:3128", {"user:p%40ssword", "user:p@ssword", "p%40ssword", "p@ssword"}),
         ("socks5://a-token@proxy", {"a-token"}),
         ("http://a@b:c@proxy", {"a@b:c", "c"}),
+        ("redis://a:b@c@store", {"a:b@c", "b@c", "b", "c"}),
     ],
 )
 def test_user_and_password_of_a_url_are_secrets_together_and_the_password_alone(
@@ -210,3 +218,24 @@ def test_a_scrubber_shows_nobody_what_it_knows() -> None:
 def test_a_plain_key_has_no_more_forms_than_it_needs() -> None:
     # Itself, in capitals, in hexadecimal of either case, and three places in base64.
     assert len(forms("sk-0123456789abcdef")) == 7
+
+
+class Compared(str):
+    """Counts how often it is compared with another."""
+
+    __slots__ = ()
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.times += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_a_secret_is_not_compared_with_all_that_begin_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Compared, "times", 0)
+    scrubber = Scrubber(Compared(f"sk-proj-{n:06}-0123456789abcdef") for n in range(200))
+
+    assert scrubber.text("key sk-proj-000117-0123456789abcdef is wrong") == "key *** is wrong"
+    assert Compared.times < 20 * 200

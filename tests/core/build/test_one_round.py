@@ -138,7 +138,7 @@ def test_a_reload_says_all_of_it_too(tmp_path: Path) -> None:
                               "shared_limits": ["none"]}},
           "models": {"m": {"strategy": "wieghted", "retry": "sometimes", "deployments": [
               {"provider": "a", "model": "x", "options": {"baems": 1}, "defaults": {"temprature": 1}}]}}},
-         ["models.m.deployments[0].defaults", "models.m.deployments[0].options.baems", "models.m.retry.type",
+         ["models.m.deployments[0].defaults.temprature", "models.m.deployments[0].options.baems", "models.m.retry.type",
           "models.m.strategy.type", "providers.a.auth.type", "providers.a.nonsense",
           "providers.a.shared_limits[0]", "providers.a.transport"]),
     ],

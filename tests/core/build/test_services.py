@@ -251,7 +251,7 @@ def test_a_section_whose_service_nobody_offers_is_an_error_at_its_place() -> Non
         def pointsman_sections(self) -> Sequence[SectionFactory]:
             return [SectionFactory("half", Settings, service="nobodys")]
 
-    with pytest.raises(ConfigError, match="half: no plugin offers service 'nobodys'; installed: control"):
+    with pytest.raises(ConfigError, match="half: no plugin offers service 'nobodys'; installed: .*control"):
         Router.check(config("a", half={}), plugins=[Scripted(), Half()])
 
 
@@ -328,6 +328,19 @@ async def test_a_reload_that_is_wrong_elsewhere_starts_nothing() -> None:
         with pytest.raises(ConfigError):
             await r.reload(config("a", one={"port": 2}, strategy="none_such"))
         assert done == ["start one:1"]
+
+
+async def test_a_reload_that_fails_after_its_services_have_started_closes_them_and_leaves_the_others(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    nowhere = {"type": "jsonl", "path": str(tmp_path / "file" / "audit")}
+    offering, done = recorded("one")
+
+    async with router(offering, one={}) as r:
+        with pytest.raises(ConfigError, match="audit"):
+            await r.reload(config("a", one={"port": 2}, audit=[nowhere]))
+        assert done == ["start one:1", "start one:2", "close one:2"]
 
 
 async def test_a_service_that_was_replaced_finishes_before_it_is_closed_unless_the_router_closes() -> None:

@@ -133,19 +133,8 @@ def raises(_self: Any) -> Any:
     raise ValueError("secret")
 
 
-class NoRoutes(Surface):
-    def __init__(self, _context: SurfaceContext) -> None:
-        """Nothing."""
-
-    def problem(self, problem: ProblemDetails) -> WholeReply:
-        return WholeReply(500)
-
-
-NoRoutes.__name__ = "Plain"
 SOUND = Route("POST", "/plain", answer)
 WRONG: dict[str, Callable[[], str]] = {
-    "no plugin offers surface": lambda: refused(Plain, {"plian": {}}),
-    "no routes() of its own": lambda: refused(NoRoutes),
     "gave none": lambda: refused(giving()),
     "two routes": lambda: refused(giving(SOUND, SOUND)),
     "GIT": lambda: refused(giving(Route("GIT", "/plain", answer))),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import random
 from contextlib import suppress
 from functools import partial
@@ -11,7 +13,19 @@ from typing import Any
 import pytest
 from routers import built, config, in_flight, router
 
-from pointsman import CallError, Config, NoDeploymentAvailable, Overloaded, Router, Unavailable
+from pointsman import (
+    CallError,
+    Config,
+    ConfigError,
+    ModelNotFound,
+    NoDeploymentAvailable,
+    Overloaded,
+    RateLimited,
+    Reloaded,
+    Router,
+    Unavailable,
+    Usage,
+)
 from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings, BreakerState
 from pointsman.routing.snapshot import Snapshot
 from pointsman.testing import Scripted, ScriptedAnswer, ShuffleLoop, run
@@ -244,6 +258,24 @@ def test_a_cool_down_stays_and_so_does_what_an_operator_said() -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("key", "error"), [("overload", RateLimited("busy")), ("refusal", ModelNotFound("no"))]
+)
+def test_how_long_the_next_cool_down_is_goes_by_what_a_reload_said(key: str, error: CallError) -> None:
+    upstream = Scripted()
+    upstream.script("a", error, "back")
+
+    async def main() -> None:
+        async with router(upstream, config("a", **PLAIN, **{key: {"base": "1h", "max": "1h"}})) as r:
+            await reload(r, config("a", **PLAIN, **{key: {"base": "1s", "max": "1s"}}))
+            with pytest.raises(type(error)):
+                await r.chat("m", "hi")
+            await asyncio.sleep(2)
+            assert (await r.chat("m", "hi")).text == "back"
+
+    run(main())
+
+
 def test_a_failing_check_and_an_ejection_outlive_a_change_of_their_settings() -> None:
     upstream = Scripted()
     upstream.default("a", Unavailable("down"))
@@ -434,3 +466,94 @@ def test_a_new_key_is_for_new_calls_and_the_old_connection_ends_with_its_last_ca
                 assert not upstream.closed["second-key"].is_set()
 
     asyncio.run(main())
+
+
+def test_what_was_learnt_of_the_length_of_answers_is_not_forgotten() -> None:
+    """Else the first call after each reload reserves 1,024 tokens for an answer, and is one that the limit has
+    no room for.
+    """
+    upstream = Scripted()
+    upstream.default("a", ScriptedAnswer(text="ok", usage=Usage(3, 1)))
+    limited = one(limits={"tokens": "3000/min"})
+
+    async def main() -> None:
+        async with router(upstream, config("a", **PLAIN | {"models": limited})) as r:
+            for _ in range(24):
+                await r.chat("m", "hi")
+            given = config("a", **PLAIN | {"models": {"m": {**limited["m"], "unsupported": "drop"}}})
+            await reload(r, given)
+            left = of(r)["limits"][0]["tokens"]["remaining"]
+            upstream.default("a", ScriptedAnswer(text="ok", after=10))
+            call = asyncio.ensure_future(r.chat("m", "hi"))
+            await asyncio.sleep(1)
+            assert left - of(r)["limits"][0]["tokens"]["remaining"] < 100
+            await call
+
+    run(main())
+
+
+def test_a_deployment_that_was_taken_away_is_counted_while_it_answers() -> None:
+    upstream = Scripted()
+    upstream.default("a", ScriptedAnswer(after=10))
+
+    async def main() -> None:
+        async with router(upstream, config("ab")) as r:
+            call = asyncio.ensure_future(r.chat("m", "hi"))
+            await asyncio.sleep(1)
+            taken = config("ab", models={"m": {"deployments": ["b/x"]}})
+            if upstream.in_flight["b"]:
+                taken = config("ab", models={"m": {"deployments": ["a/x"]}})
+            await reload(r, taken)
+            assert in_flight(r) == 1
+            await call
+            assert in_flight(r) == 0
+
+    run(main())
+
+
+# ── what is said of it ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_reload_says_what_it_changed_to_listeners_in_the_log_and_in_the_status(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "pointsman")
+    said = ("m: weight of a/x 1 → 3", "m: max_in_flight of a/x 2 → 4")
+
+    async def main() -> None:
+        async with router(Scripted(), config("a", models=one(max_in_flight=2))) as r:
+            heard: list[Reloaded] = []
+            r.listen(heard.append, kinds=[Reloaded])
+            before = r.status().configuration
+
+            await reload(r, config("a", models=one(max_in_flight=4, weight=3)))
+
+            assert (before.changes, before.refused) == ((), None)
+            assert [each.changes for each in heard] == [said] == [r.status().configuration.changes]
+            assert r.status().configuration.loaded_at >= before.loaded_at > 1.7e9
+
+    run(main())
+    assert f"1 deployments kept, 0 added, 0 removed; {'; '.join(said)}" in caplog.text
+
+
+def test_what_was_refused_stays_in_the_status_until_something_is_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wrong = config("a", models=one(), strategy="rund_robin")
+
+    async def main() -> None:
+        async with router(Scripted(), config("a", models=one())) as r:
+            with pytest.raises(ConfigError):
+                await reload(r, wrong)
+            refused = r.status().configuration.refused
+            assert refused is not None
+            (problem,) = refused.problems
+            assert (problem.path, "rund_robin" in problem.message) == ("strategy.type", True)
+            assert json.dumps(r.status().to_dict())
+
+            await reload(r, config("a", models=one()))
+
+            assert r.status().configuration.refused is None
+
+    run(main())
+    assert [each.levelname for each in caplog.records] == ["WARNING"]

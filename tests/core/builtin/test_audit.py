@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from errno import EIO, ENOSPC
+from itertools import count
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,20 +23,27 @@ from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
 from pointsman._internal import jsonio
+from pointsman.audit_log import records as audit_records
+from pointsman.audit_log.committing import Committer, Rotation
+from pointsman.audit_log.files import Disk
+from pointsman.audit_log.records import line, record_of
+from pointsman.audit_log.verify import verify
+from pointsman.audit_log.writer import LogWriter
 from pointsman.build.contexts import Contexts
-from pointsman.builtin import audit, audit_records
+from pointsman.builtin import audit
 from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink
-from pointsman.builtin.audit_records import line, record_of
-from pointsman.builtin.line_file import LineFile
 from pointsman.clock import system_rng
 from pointsman.errors import ConfigError, Outcome
 from pointsman.events import (
     AttemptEnded,
     BreakerChanged,
+    CallerRefused,
     Event,
     HealthChanged,
+    Mirrored,
     Reloaded,
     RequestEnded,
+    RequestStarted,
     StateChanged,
 )
 from pointsman.types import Usage
@@ -72,8 +80,15 @@ REQUEST = RequestEnded(
     seconds=1.5,
     usage=None,
 )
-HEAD = {"v": 1, "seq": 7, "ts": "2024-02-29T12:00:00.062+00:00"}
-GOLDEN: dict[str, tuple[Event, dict[str, Any]]] = {
+HEAD = {"v": 2, "seq": 7, "ts": "2024-02-29T12:00:00.062+00:00"}
+GOLDEN: dict[str, tuple[Any, dict[str, Any]]] = {
+    "start": (
+        RequestStarted("req_1", "chat", "assistant", WALL, "ci", {"key_id": "k7", "team": "qa"}),
+        {
+            **HEAD, "event": "start", "request_id": "req_1", "key_id": "k7", "operation": "chat",
+            "model": "assistant", "caller": "ci", "tags": {"team": "qa"},
+        },
+    ),
     "attempt": (
         ATTEMPT,
         {
@@ -90,6 +105,13 @@ GOLDEN: dict[str, tuple[Event, dict[str, Any]]] = {
             "pool": "cloud", "deployment": "openai/x", "result": "ok", "attempts": 2, "ms": 1500.0,
         },
     ),
+    "refused": (
+        CallerRefused("req_1", "openai", "m", "ci", "k1", "caller_rate_limited", "caller: no", 429, WALL),
+        {
+            **HEAD, "event": "refused", "request_id": "req_1", "surface": "openai", "model": "m",
+            "caller": "ci", "key_id": "k1", "error": "caller_rate_limited", "detail": "caller: no", "status": 429,
+        },
+    ),
     "breaker": (
         BreakerChanged("gpu1/llama", "closed", "open", "5 failures in a row"),
         {
@@ -102,14 +124,29 @@ GOLDEN: dict[str, tuple[Event, dict[str, Any]]] = {
         {**HEAD, "event": "health", "subject": "gpu1", "healthy": False, "reason": "3 checks failed"},
     ),
     "reload": (
-        Reloaded(kept=1, added=0, removed=2),
-        {**HEAD, "event": "reload", "kept": 1, "added": 0, "removed": 2},
+        Reloaded(kept=1, added=0, removed=2, changes=("m: weight of a/x 3 → 1",)),
+        {
+            **HEAD, "event": "reload", "kept": 1, "added": 0, "removed": 2,
+            "changes": ["m: weight of a/x 3 → 1"],
+        },
     ),
     "state": (
         StateChanged("redis", False, 2, "no answer within 50 ms"),
         {
             **HEAD, "event": "state", "store": "redis", "available": False, "replicas": 2,
             "reason": "no answer within 50 ms",
+        },
+    ),
+    "mirror": (
+        Mirrored(
+            "req_1", "chat", "assistant", "candidate", "openai/x", "ok", "", "", WALL, 1.5, 0.25, Usage(3, 5), 7, "stop",
+            "gpu1/llama", 0.75, None, None, "length",
+        ),
+        {
+            **HEAD, "event": "mirror", "request_id": "req_1", "operation": "chat", "model": "assistant", "to": "candidate",
+            "deployment": "openai/x", "result": "ok", "ms": 1500.0, "first_token_ms": 250.0,
+            "usage": {"prompt": 3, "completion": 5}, "cost_microcents": 7, "finish_reason": "stop",
+            "asked_deployment": "gpu1/llama", "asked_ms": 750.0, "asked_finish_reason": "length",
         },
     ),
 }  # fmt: skip
@@ -132,8 +169,21 @@ def breaker(reason: str) -> BreakerChanged:
     return BreakerChanged("d", "closed", "open", reason)
 
 
+CHAIN = ("salt", "group", "body", "prev", "mac")
+
+
+def said_in(path: Path) -> list[dict[str, Any]]:
+    """The records of a file but for its first and its last, without what chains them."""
+    written = [json.loads(line) for line in path.read_bytes().splitlines()]
+    return [
+        {name: value for name, value in each.items() if name not in CHAIN}
+        for each in written
+        if each["event"] not in ("open", "close")
+    ]
+
+
 def lines(sink: JsonlSink) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in sink.path.read_bytes().splitlines()]
+    return said_in(sink.path)
 
 
 def record(event: Event) -> dict[str, Any]:
@@ -151,7 +201,7 @@ def test_a_record_holds_this_in_this_order(event: Event, golden: dict[str, Any])
 
 
 def test_every_kind_of_event_has_a_record() -> None:
-    assert {type(event) for event, _ in GOLDEN.values()} == set(get_args(Event))
+    assert {type(event) for event, _ in GOLDEN.values()} == {*get_args(Event), RequestStarted}
 
 
 @settings(deadline=None)
@@ -190,7 +240,7 @@ CHANGES = (
 def by_the_rule(event: Event) -> Iterator[tuple[str, Any]]:
     """What the record of any event has after its head."""
     for name, value in asdict(event).items():
-        if value in (None, "", {}) or name == "wall" or (name == "hedge" and not value):
+        if value in (None, "", {}, ()) or name == "wall" or (name in ("hedge", "delivered") and not value):
             continue
         if name in ("seconds", "first_token"):
             yield {"seconds": "ms", "first_token": "first_token_ms"}[name], round(value * 1e3, 3)
@@ -278,7 +328,7 @@ def test_each_event_is_one_line_with_the_next_number_and_close_writes_them_all(t
     sink.close()
 
     written = lines(sink)
-    assert [each["seq"] for each in written] == list(range(1, 1001))
+    assert [each["seq"] for each in written] == list(range(2, 1002))
     assert [each["reason"] for each in written] == [f"é\n{n}" for n in range(1000)]
 
 
@@ -293,7 +343,7 @@ def test_a_record_that_cannot_be_written_costs_no_other_of_its_batch(
 
     first, gap, last = lines(sink)
     assert (first["ms"], last["ms"]) == (1000.0, 3000.0)
-    assert (gap["event"], gap["seq"], gap["from_seq"], gap["count"]) == ("gap", 2, 2, 1)
+    assert (gap["event"], gap["seq"], gap["from_seq"], gap["count"]) == ("gap", 4, 3, 1)
     assert [each.message for each in caplog.records] == ["an audit record cannot be written: ValueError"]
 
 
@@ -319,20 +369,17 @@ class Slow(JsonlSink):
     """A sink whose disk hangs until it is let go."""
 
     def __init__(self, settings: JsonlSettings) -> None:
-        self.hangs = threading.Event()
-        self.goes_on = threading.Event()
+        self.hangs = hangs = threading.Event()
+        self.goes_on = goes_on = threading.Event()
         super().__init__(settings, Standing())
 
-    def _write(self) -> None:
-        class Disk(LineFile):
-            def _write(_, data: bytes | memoryview) -> int:
-                self.hangs.set()
-                assert self.goes_on.wait(10)
-                return super()._write(data)
+        class Hanging(Disk):
+            def write(self, descriptor: int, data: bytes | memoryview) -> int:
+                hangs.set()
+                assert goes_on.wait(10)
+                return super().write(descriptor, data)
 
-        self._file.close()
-        self._file = Disk(self.path.parent, WALL)
-        super()._write()
+        self._committer._file._disk = Hanging()
 
 
 @pytest.fixture
@@ -350,18 +397,18 @@ def test_records_that_find_no_room_are_counted_in_the_next_that_does(slow: Slow)
     for n in range(1, 6):
         slow(breaker(str(n)))  # 1 and 2 wait, 3 to 5 are dropped
     slow.goes_on.set()
-    while slow._waiting:
-        slow._thread.join(0.001)
+    while slow.writer.waiting:
+        slow.writer.thread.join(0.001)
     slow(breaker("6"))
     slow.close()
 
     written = lines(slow)
     assert [each.get("reason") for each in written] == ["0", "1", "2", "buffer full", "6"]
-    assert [each["seq"] for each in written] == [1, 2, 3, 7, 8]
+    assert [each["seq"] for each in written] == [2, 3, 4, 8, 9]
     gap = written[3]
     assert gap == {
-        "v": 1, "seq": 7, "ts": "2024-02-29T12:00:00.062+00:00", "event": "gap",
-        "from_seq": 4, "count": 3, "reason": "buffer full",
+        "v": 2, "seq": 8, "ts": "2024-02-29T12:00:00.062+00:00", "event": "gap",
+        "from_seq": 5, "count": 3, "reason": "buffer full",
     }  # fmt: skip
 
 
@@ -373,7 +420,7 @@ def test_what_was_dropped_last_is_told_when_the_sink_closes(slow: Slow) -> None:
 
     written = lines(slow)
     assert [each["event"] for each in written] == ["breaker", "breaker", "breaker", "gap"]
-    assert (written[-1]["from_seq"], written[-1]["count"]) == (4, 2)
+    assert (written[-1]["from_seq"], written[-1]["count"]) == (5, 2)
 
 
 def test_a_gap_that_takes_the_last_room_does_not_wait_for_another_event(tmp_path: Path) -> None:
@@ -383,55 +430,69 @@ def test_a_gap_that_takes_the_last_room_does_not_wait_for_another_event(tmp_path
     for n in range(1, 3):
         sink(breaker(str(n)))  # 1 waits, 2 is dropped
     sink.goes_on.set()
-    while sink._rung:  # the thread is asleep, after some time in which nothing came
-        sink._thread.join(0.001)
+    while sink.writer._rung:  # the thread is asleep, after some time in which nothing came
+        sink.writer.thread.join(0.001)
 
     sink(breaker("3"))
     while len(lines(sink)) < 3:
-        sink._thread.join(0.001)
+        sink.writer.thread.join(0.001)
 
     assert [each["event"] for each in lines(sink)] == ["breaker", "breaker", "gap"]
     sink.close()
-    assert accounted_for(lines(sink)) == 6
+    assert accounted_for(lines(sink)) == 7
 
 
 def accounted_for(written: Iterable[dict[str, Any]]) -> int:
     """The last number of a file whose every number is that of a record, or counted in a gap."""
-    seen = 0
+    seen = 1  # that of the file's own first
     for each in written:
-        if each["event"] == "gap":
+        if each["event"] == "gap" and each["reason"] != "file deleted":
             assert each["from_seq"] == seen + 1
             seen += each["count"]
-        assert each["seq"] in (seen, seen + 1)
-        assert each["event"] == "gap" or each["seq"] == seen + 1
-        seen = each["seq"]
+        seen += 1
+        assert each["seq"] == seen
     return seen
 
 
-class Whims(LineFile):
-    """On a disk that takes so many bytes of each write as it is told to, and refuses the rest."""
+class Whims(Disk):
+    """A disk that takes so many bytes of each write as it is told to, and refuses the rest."""
 
-    takes: Iterator[int | None]  # None for all
-    cuts: Iterator[bool]
-    left: int | None = None
+    def __init__(self, takes: Iterable[int | None], cuts: Iterable[bool], syncs: Iterable[bool]) -> None:
+        self.takes, self.cuts, self.syncs = iter(takes), iter(cuts), iter(syncs)
+        self.left: int | None = None
 
-    def append(self, data: bytes, lines: int) -> tuple[int, OSError | None]:
-        self.left = next(self.takes, None)
-        return super().append(data, lines)
-
-    def _write(self, data: bytes | memoryview) -> int:
+    def write(self, descriptor: int, data: bytes | memoryview) -> int:
         if self.left is None:
-            return super()._write(data)
+            self.left = next(self.takes, None)
+        if self.left is None:
+            return super().write(descriptor, data)
         if self.left == 0:
+            self.left = None
             raise OSError(ENOSPC, "No space left on device")
-        taken = super()._write(data[: self.left])
+        taken = super().write(descriptor, data[: self.left])
         self.left -= taken
         return taken
 
-    def _cut(self) -> None:
-        if self._torn and not next(self.cuts, True):
+    def truncate(self, descriptor: int, size: int) -> None:
+        if not next(self.cuts, True):
             raise OSError(EIO, "Input/output error")
-        super()._cut()
+        super().truncate(descriptor, size)
+
+    def sync(self, descriptor: int) -> None:
+        if not next(self.syncs, True):
+            raise OSError(EIO, "Input/output error")
+
+
+class Still(LogWriter):
+    """A writer without its thread: the test writes."""
+
+    def _run(self) -> None: ...
+
+    def close(self) -> None:
+        if self._dropped:
+            self._put_gap()
+        self._write_waiting()
+        self._committer.close()
 
 
 STEPS = st.lists(st.sampled_from(["event", "write", "delete", "not JSON"]), max_size=30)
@@ -439,51 +500,61 @@ TAKES = st.lists(st.none() | st.integers(0, 400), max_size=20)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(STEPS, st.integers(1, 5), TAKES, st.lists(st.booleans(), max_size=20))
-@example(["event", "write"], 5, [50], [])
-@example(["event", "write", "write"], 5, [50, 50], [False, False, True])
-@example(["event", "event", "event", "write", "delete", "event", "write", "delete"], 5, [], [])
+@given(
+    STEPS, st.integers(1, 5), TAKES, st.lists(st.booleans(), max_size=20), st.lists(st.booleans(), max_size=9)
+)
+@example(["event", "write"], 5, [50], [], [])
+@example(["event", "write", "write"], 5, [50, 50], [False, False, True], [])
+@example(["event", "event", "event", "write", "delete", "event", "write", "delete"], 5, [], [], [])
+@example(["event", "write", "event", "write"], 5, [], [], [True, False])
 def test_every_number_is_written_or_lies_in_a_gap(
     tmp_path_factory: pytest.TempPathFactory,
     steps: list[str],
     buffer: int,
     takes: list[int | None],
     cuts: list[bool],
+    syncs: list[bool],
 ) -> None:
     """Whatever comes, and whatever the disk does with it, as long as it works at the end."""
-    directory = tmp_path_factory.mktemp("audit")
-    sink = JsonlSink(JsonlSettings(path=directory / "a", buffer=buffer), Standing())
-    sink._bell.put(True)
-    sink._thread.join()
-    sink._file = disk = Whims(directory / "a", WALL)
-    disk.takes, disk.cuts = iter(takes), iter(cuts)
+    directory = tmp_path_factory.mktemp("audit") / "a"
+    disk = Whims(takes, cuts, syncs)
+    ticks = count(int(WALL))
 
-    came = 0
+    def wall() -> float:
+        return float(next(ticks))  # so that no two files have one name
+
+    committer = Committer(directory, wall=wall, now=wall, rotation=Rotation(10**9, 10**9), disk=disk)
+    sink = Still(committer, wall=wall, now=wall, buffer=buffer)
+
+    came, deleted = 0, False
     for step in steps:
         match step:
             case "event":
-                sink(breaker("x"))
+                sink.put(breaker("x"))
                 came += 1
             case "not JSON":
-                sink(replace(REQUEST, seconds=float("nan")))
+                sink.put(replace(REQUEST, seconds=float("nan")))
                 came += 1
             case "write":
                 sink._write_waiting()
             case "delete":
-                shutil.rmtree(directory / "a", ignore_errors=True)
-    disk.takes = disk.cuts = iter(())
-    sink(breaker("last"))
-    came += 1
+                shutil.rmtree(directory, ignore_errors=True)
+                deleted = True
+    disk.takes, disk.cuts, disk.syncs, disk.left = iter(()), iter(()), iter(()), None
+    sink.put(breaker("last"))
     sink._write_waiting()
     sink.close()
-    sink._write_waiting()
 
-    written = lines(sink)
-    assert accounted_for(written) == sink._seq
+    assert not sink._held
+    found = verify(directory)
+    assert found.findings == []
+    written = [each for path in sorted(directory.iterdir()) for each in said_in(path)]
     whole = sum(each["event"] != "gap" for each in written)
-    assert whole + sum(each.get("count", 0) for each in written) >= came
-    if set(steps) <= {"event", "write"} and whole == len(written):
-        assert whole == came
+    lost = sum(each.get("count", 0) for each in written)
+    if not deleted or all(syncs):  # nobody watches a file that was given up
+        assert whole + lost >= came + 1
+    if not deleted and not found.findings and set(steps) <= {"event", "write"} and all(syncs):
+        assert whole + lost == came + 1
 
 
 def test_an_event_told_while_another_is_being_told_does_not_hang(tmp_path: Path) -> None:
@@ -514,7 +585,7 @@ def test_an_event_told_while_another_is_being_told_does_not_hang(tmp_path: Path)
     assert told.wait(10)
     sink.close()
     written = lines(sink)
-    assert sorted(each["seq"] for each in written) == list(range(1, extra + 2))
+    assert sorted(each["seq"] for each in written) == list(range(2, extra + 3))
     assert [each["reason"] for each in written].count("told") == 1
 
 
@@ -537,7 +608,7 @@ class Told(logging.Handler):
 told = Told()
 logging.getLogger("pointsman").addHandler(told)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, -1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, -1))
 sink = JsonlSink(JsonlSettings(path=Path(sys.argv[1]), buffer=int(sys.argv[2])), LoopClock())
 for n in range(500):
     sink(BreakerChanged("d", "closed", "open", str(n)))
@@ -563,13 +634,14 @@ def on_a_full_disk(directory: Path, *, buffer: int, how_long: str) -> tuple[list
     )
     assert (done.returncode, done.stderr) == (0, "")
     (file,) = directory.iterdir()
-    return [json.loads(line) for line in file.read_bytes().splitlines()], done.stdout.splitlines()
+    assert verify(directory).ok
+    return said_in(file), done.stdout.splitlines()
 
 
 def test_a_disk_that_is_full_for_a_while_costs_no_record_that_the_buffer_has_room_for(tmp_path: Path) -> None:
     written, logged = on_a_full_disk(tmp_path, buffer=10_000, how_long="for a while")
 
-    assert [each["seq"] for each in written] == list(range(1, 1002))
+    assert [each["seq"] for each in written] == list(range(2, 1003))
     assert [each["event"] for each in written] == ["breaker"] * 1001
     assert written[-1]["reason"] == "after it"
     assert logged == ["audit records cannot be written", "audit records are written again,"]
@@ -588,7 +660,7 @@ def test_what_the_buffer_has_no_room_for_while_the_disk_is_full_is_counted_in_a_
 def test_a_disk_that_stays_full_leaves_whole_lines_and_the_loss_is_counted_in_the_log(tmp_path: Path) -> None:
     written, logged = on_a_full_disk(tmp_path, buffer=10_000, how_long="for ever")
 
-    assert [each["seq"] for each in written] == list(range(1, len(written) + 1))
+    assert [each["seq"] for each in written] == list(range(2, len(written) + 2))
     assert logged == [
         "audit records cannot be written",
         f"{500 - len(written)} audit records are lost: File too large",
@@ -596,17 +668,21 @@ def test_a_disk_that_stays_full_leaves_whole_lines_and_the_loss_is_counted_in_th
 
 
 @pytest.mark.parametrize("what", ["the file", "the directory"])
-def test_the_record_goes_on_in_another_file_when_its_own_is_deleted(
-    what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("fate", ["deleted", "moved"])
+def test_the_record_goes_on_in_another_file_when_its_own_is_gone(
+    what: str, fate: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink = JsonlSink(JsonlSettings(path=tmp_path / "audit"), Standing())
     for n in range(3):
         sink(breaker(str(n)))
-    while len(sink.path.read_bytes().splitlines()) < 3:
-        sink._thread.join(0.001)
+    while len(lines(sink)) < 3:
+        sink.writer.thread.join(0.001)
     first = sink.path
 
-    if what == "the file":
+    gone = first if what == "the file" else first.parent
+    if fate == "moved":
+        gone.rename(tmp_path / "elsewhere")
+    elif what == "the file":
         first.unlink()
     else:
         shutil.rmtree(first.parent)
@@ -614,10 +690,10 @@ def test_the_record_goes_on_in_another_file_when_its_own_is_deleted(
     sink.close()
 
     gap, record = lines(sink)
-    assert (gap["seq"], gap["from_seq"], gap["count"], gap["reason"]) == (3, 1, 3, "file deleted")
-    assert (record["seq"], record["reason"]) == (4, "after it")
+    assert (gap["seq"], gap["from_seq"], gap["count"], gap["reason"]) == (6, 1, 4, f"file {fate}")
+    assert (record["seq"], record["reason"]) == (7, "after it")
     assert stat.S_IMODE(sink.path.parent.stat().st_mode) == 0o700
-    assert f"the audit file {first} was deleted" in caplog.text
+    assert f"the audit file {first} was {fate}" in caplog.text
 
 
 def test_a_failure_is_logged_again_when_it_becomes_another(
@@ -626,8 +702,8 @@ def test_a_failure_is_logged_again_when_it_becomes_another(
     sink = JsonlSink(JsonlSettings(path=tmp_path), Standing())
 
     for code in (ENOSPC, ENOSPC, EIO, ENOSPC):
-        sink._complain(OSError(code, os.strerror(code)))
-    sink._trouble = ""
+        sink.writer._complain(OSError(code, os.strerror(code)))
+    sink.writer.trouble = ""
     sink.close()
 
     assert [each.getMessage().rpartition(": ")[2] for each in caplog.records] == [

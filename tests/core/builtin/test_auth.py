@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import dataclasses
 import json
 import logging
@@ -76,10 +75,10 @@ def test_a_secret_in_a_traceback_is_masked() -> None:
     assert "canary" not in "".join(traceback.format_exception(raised.value))
 
 
-def test_a_secret_is_neither_pickled_nor_copied_nor_written_as_json() -> None:
+def test_a_secret_is_neither_pickled_nor_written_as_json() -> None:
     secret = Secret(CANARY)
 
-    for attempt in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps, orjson.dumps, jsonio.dumps):
+    for attempt in (pickle.dumps, json.dumps, orjson.dumps, jsonio.dumps):
         with pytest.raises(TypeError) as raised:
             attempt(secret)  # type: ignore[operator]
         assert "canary" not in str(raised.value)
@@ -119,10 +118,43 @@ def test_a_value_that_cannot_stand_in_a_header_is_refused_without_being_shown(va
 
 
 def test_an_environment_variable_is_named_when_it_is_unset_or_empty() -> None:
-    for environ in ({}, {"MY_KEY": ""}, {"MY_KEY": "x\n"}):
+    for environ in ({}, {"MY_KEY": ""}, {"MY_KEY": "x\n"}, {"MY_KEY": "", "MY_KEY_FILE": ""}):
         with pytest.raises(ConfigError, match="MY_KEY"):
-            from_environment("MY_KEY", environ)
-    assert from_environment("MY_KEY", {"MY_KEY": CANARY}).reveal() == CANARY
+            from_environment("MY_KEY", Hands(), environ)
+    assert from_environment("MY_KEY", Hands(), {"MY_KEY": CANARY}).current() == Secret(CANARY)
+
+
+@pytest.mark.parametrize("beside", [{}, {"MY_KEY": ""}])
+def test_a_variable_that_is_not_set_is_one_of_which_the_file_is_said(
+    path: Path, beside: dict[str, str]
+) -> None:
+    clock = Hands()
+    auth = from_environment("MY_KEY", clock, {"MY_KEY_FILE": str(path), **beside})
+    assert auth.current() == Secret("old")
+
+    replace(path, "new")
+    clock.time += 1.1
+
+    assert auth.current() == Secret("new")
+
+
+def test_a_variable_and_the_file_of_it_are_one_too_many(path: Path) -> None:
+    environ = {"MY_KEY": CANARY, "MY_KEY_FILE": str(path)}
+
+    with pytest.raises(ConfigError, match="MY_KEY and MY_KEY_FILE are both set; leave one") as raised:
+        from_environment("MY_KEY", Hands(), environ)
+
+    assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", [None, "", "two\nlines"])
+def test_a_file_that_a_variable_says_and_that_holds_no_credential_is_an_error_that_names_both(
+    path: Path, text: str | None
+) -> None:
+    path.unlink() if text is None else path.write_text(text)
+
+    with pytest.raises(ConfigError, match=rf"^MY_KEY_FILE: .*{path.name}"):
+        from_environment("MY_KEY", Hands(), {"MY_KEY_FILE": str(path)})
 
 
 def test_the_built_in_sources_give_what_they_were_configured_with(

@@ -19,8 +19,8 @@ OPENAI, CLAUDE = "https://api.openai.com/v1", "https://api.anthropic.com"
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "prices.md"
 HOSTS = ("api.openai.com", "api.anthropic.com")
 ROWS = [(host, name) for host in HOSTS for name in listed(host)]
-NAMES = {"input", "output", "cached", "cache_write", "tiers", "context_window", "capabilities"}
-PARTS = ("input", "output", "cached", "cache_write")
+PARTS = ("input", "output", "cached", "cache_write", "cache_write_hour")
+NAMES = {*PARTS, "tiers", "context_window", "capabilities"}
 
 
 class TestShipped(PricesContract):
@@ -58,6 +58,8 @@ def test_each_row_is_well_formed(host: str, name: str) -> None:
     assert row["output"] > 0 or row["capabilities"] == ["embedding"]
     assert isinstance(row.get("context_window", 1), int)
     assert row.get("cached", 0) < row["input"] < row.get("cache_write", float("inf"))
+    assert ("cache_write_hour" in row) == (host == "api.anthropic.com")
+    assert row.get("cache_write_hour", 2 * row["input"]) == 2 * row["input"]
 
 
 @pytest.mark.parametrize(("host", "name"), [each for each in ROWS if "tiers" in listed(each[0])[each[1]]])
@@ -79,7 +81,8 @@ def test_a_look_takes_all_from_the_row_that_a_price_can_hold() -> None:
     found = Shipped().look("openai", "gpt-5-mini", OPENAI)
 
     assert found is not None
-    assert found.price == Price(**{name: value for name, value in row.items() if name in Price.model_fields})
+    said = {name: value for name, value in row.items() if name in Price.model_fields}
+    assert found.price == Price(**said, service_tiers={"batch": 0.5, "flex": 0.5})
     assert (found.context_window, found.capabilities) == (row["context_window"], row["capabilities"])
 
 
@@ -102,11 +105,12 @@ def test_a_name_with_a_date_is_that_without_it(model: str, base_url: str, row: s
 
 
 def test_a_date_that_costs_something_else_has_a_row_of_its_own() -> None:
-    assert price("gpt-4o-2024-05-13", OPENAI) == Price(input=5, output=15)
+    half = {"batch": 0.5, "flex": 0.5}
+    assert price("gpt-4o-2024-05-13", OPENAI) == Price(input=5, output=15, service_tiers=half)
     assert (
         price("gpt-4o-2024-08-06", OPENAI)
         == price("gpt-4o", OPENAI)
-        == Price(input=2.5, output=10, cached=1.25)
+        == Price(input=2.5, output=10, cached=1.25, service_tiers=half)
     )
 
 

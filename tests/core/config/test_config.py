@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pointsman.config import Config, DeploymentConfig, Named
+from pointsman.auth import Secret
+from pointsman.config import Config, CredentialConfig, DeploymentConfig, Named
 from pointsman.config.findings import Finding
+from pointsman.config.interpolate import interpolate
 from pointsman.errors import ConfigError
 from pointsman.units import Duration
 
@@ -61,7 +63,8 @@ def complaints(text: str, suffix: str = ".yaml", **environ: str) -> list[str]:
         load(text, suffix, **environ)
     lines = [str(each) for each in caught.value.problems]
     count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''} in pointsman{suffix}:"
-    assert str(caught.value).splitlines() == [count, *(f"  {line}" for line in lines)]
+    coded = [each.coded for each in caught.value.problems]
+    assert str(caught.value).splitlines() == [count, *(f"  {line}" for line in coded)]
     return lines
 
 
@@ -80,8 +83,8 @@ def test_the_example_of_the_design_is_read_as_it_is_meant() -> None:
     assert config.timeouts.total == 600.0
     key = config.providers["other"].api_key
     assert key is not None
-    assert key.get_secret_value() == "sk-1234567890"
-    assert config.providers["claude"].credential == Named.model_validate(
+    assert key.reveal() == "sk-1234567890"
+    assert config.providers["claude"].credentials[0] == CredentialConfig.model_validate(
         {"type": "keystore", "entry": "anthropic"}
     )
 
@@ -208,7 +211,7 @@ def test_references_are_resolved_in_values_only_and_after_parsing(tmp_path: Path
 
     provider = config.providers["${A}"]
     assert provider.type == "xa: [-${A}"
-    assert provider.api_key == SecretStr("from-file")
+    assert provider.api_key == Secret("from-file")
     assert (provider.keepalive, provider.http2) == (120.0, True)
     assert config.models["m"].deployments[0].model_dump(include={"model", "weight"}) == {
         "model": "m",
@@ -252,6 +255,13 @@ def test_a_value_of_a_variable_arrives_untouched(before: str, value: str) -> Non
     config = Config.from_mapping({"providers": {"p": {"type": "t", "own": text}}}, environ={"V": value})
 
     assert config.providers["p"].settings == {"own": before + value}
+
+
+def test_of_a_reference_that_is_never_closed_all_that_follows_is_a_part() -> None:
+    # Each of them looked for its end through all the rest: a second for 10,000, an hour for a megabyte.
+    _, faults = interpolate({"a": "x" + "${" * 10_000}, environ={}, read_file=lambda path: path)
+
+    assert [path for path, *_ in faults] == [("a",)]
 
 
 # ── what is wrong ────────────────────────────────────────────────────────────────────────────────────
@@ -330,7 +340,7 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         'pointsman.yaml:22:71: models["gpu1/own"].fallback: expected a list, not text; '
         "write `fallback: [other]`",
         "pointsman.yaml:23:21: timeouts.connect: expected seconds as a number, or a duration such as "
-        "'500ms', '30s', '2m' or '1h30m'",
+        "'500ms', '30s', '2m' or '1h30m'; did you mean '5s'?",
         "pointsman.yaml:23:34: timeouts.idle: expected seconds as a number, or a duration such as "
         "'500ms', '30s', '2m' or '1h30m', not -1",
         "pointsman.yaml:23:45: timeouts.total: must be above 0",
@@ -341,7 +351,7 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         "'500ms', '30s', '2m' or '1h30m', not True",
         "pointsman.yaml:25:88: circuit_breaker.enabled: expected true or false, not text",
         "pointsman.yaml:26:14: circuit_breaker.slow_rate: expected a percentage such as '20%', "
-        "or a fraction from 0 to 1 such as 0.2, not 20",
+        "or a fraction from 0 to 1 such as 0.2, not 20; did you mean '20%'?",
         "pointsman.yaml:27:8: audit: expected a list, not text; "
         "write `audit: [{type: jsonl, path: ./audit}]`",
         "pointsman.yaml:28:1: plugins: expected a mapping, not nothing",
@@ -351,9 +361,9 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", ": expected a mapping, not nothing; begin with 'providers:'"),
+        ("", ": is empty; begin with 'providers:'"),
         ("- a\n", ":1:1: expected a mapping, not a list; begin with 'providers:'"),
-        ("models: {}\n", ":1:1: providers: is missing"),
+        ("models: {}\n", ":1:1: providers: is missing; such as `providers: {gpu1: {type: ollama}}`"),
         ("providers: {}\n", ":1:12: providers: is empty; name at least one, such as gpu1: {type: ollama}"),
         (
             "providers: {a: {type: x, client_key: k}}\n",
@@ -393,7 +403,7 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         (
             "providers: {a: {type: x}}\nmodels: {m: {deployments: [a/n], limits: {}}}\n",
             ":2:34: models.m.limits: unknown key 'limits'; "
-            "known: capabilities, circuit_breaker, default, defaults, deployments, fallback, forced, guards, of, overload, refusal, require, retry, select_within, selector, strategy, system, timeouts, unsupported",
+            "known: capabilities, circuit_breaker, default, defaults, deployments, fallback, forced, guards, mirror, of, overload, refusal, require, retry, select_within, selector, strategy, system, timeouts, unsupported",
         ),
         (
             "providers: {a: {type: x}}\nstrategy: {}\n",
@@ -436,7 +446,7 @@ def test_toml_and_json_are_told_their_own_lines() -> None:
         "pointsman.toml:7:1: models.m.deployments[0].weigth: unknown key 'weigth'; did you mean 'weight'?",
     ]
     assert complaints(json, ".json") == [
-        "pointsman.json:2:34: models.m.deployments[0].model: is missing",
+        "pointsman.json:2:34: models.m.deployments[0].model: is missing; such as `model: llama3.2`",
     ]
 
 
@@ -525,7 +535,7 @@ def test_settings_of_a_plugin_are_checked_with_their_places() -> None:
     assert made == [None, None, OllamaSettings(keep_alive=60.0)]
     assert [str(each) for each in config.error(found).problems] == [
         "pointsman.yaml:2:36: providers.gpu1.keep_alive: expected seconds as a number, or a duration such as "
-        "'500ms', '30s', '2m' or '1h30m'",
+        "'500ms', '30s', '2m' or '1h30m'; did you mean '5d'?",
         "pointsman.yaml:3:24: providers.gpu2.keepalife: unknown key 'keepalife'; did you mean 'keepalive'?",
         "pointsman.yaml:3:39: providers.gpu2.base_ulr: unknown key 'base_ulr'; did you mean 'base_url'?",
         "pointsman.yaml:5:21: retry.attempts: unknown key 'attempts'; known: type",
@@ -576,7 +586,7 @@ def test_a_secret_is_shown_by_no_error_repr_or_dump(secret: str, broken: dict[st
             ]
         else:
             shown += [repr(config), str(config), config.model_dump_json(), repr(config.model_dump())]
-            shown += [repr(config.providers["p"].credential)]
+            shown += [repr(config.providers["p"].credentials)]
 
     assert not [each for each in shown if secret in each or repr(secret)[1:-1] in each]
 
@@ -607,7 +617,7 @@ def test_the_examples_of_the_page_are_what_they_say() -> None:
     example, wrong = (
         re.findall(r"```yaml\n(.*?)```", part, re.DOTALL)[0] for part in page.split("## What goes wrong")
     )
-    answer = re.findall(r"```text\n(.*?)```", page, re.DOTALL)[0]
+    answer = re.findall(r"```text\n(.*?)```", page.split("## What goes wrong")[1], re.DOTALL)[0]
 
     config = load(example, OPENAI_API_KEY="sk-1234567890")
     with pytest.raises(ConfigError) as caught:

@@ -81,13 +81,20 @@ def full(folder: Path) -> dict[str, Any]:
     timeouts = {"connect": "5s", "first_token": "5s", "idle": "5s", "attempt": "9s"}
     health = {"interval": "1s", "timeout": "1s", "rise": 1, "fall": 1}
     provider = {
-        "type": "scripted", "base_url": "http://127.0.0.1:1", "auth": {"type": "static", "value": "a-long-key"},
-        "models": [], "labels": {"local": True}, "transport": "nowhere", "http2": False, "trust_env": False,
+        "type": "scripted", "base_url": "http://127.0.0.1:1", "auth": {
+            "type": "static", "value": "a-long-key", "not_before": "2020-01-01", "not_after": "2090-01-01T00:00:00Z",
+        },
+        "models": [], "max_in_flight": 3, "labels": {"local": True}, "transport": "nowhere", "http2": False, "trust_env": False,
         "keepalive": "15s", "limits": dict(limits), "shared_limits": ["both"], "headers": {"x-a": "b"}, "timeouts": dict(timeouts),
         "health": dict(health),
     }  # fmt: skip
-    charges = {"input": 1, "output": 2, "cached": 0.5, "cache_write": 1.5}
-    price = {**charges, "request": 0.01, "tiers": [{"above": 200_000, **charges}]}
+    charges = {"input": 1, "output": 2, "cached": 0.5, "cache_write": 1.5, "cache_write_hour": 2.5}
+    price = {
+        **charges,
+        "request": 0.01,
+        "tiers": [{"above": 200_000, **charges}],
+        "service_tiers": {"batch": 0.5},
+    }
     deployment = {
         "provider": "a", "model": "x", "name": "first", "weight": 2, "priority": 0, "max_in_flight": 3, "limits": dict(limits),
         "shared_limits": ["both"], "price": price, "context_window": 8192,
@@ -115,8 +122,9 @@ def full(folder: Path) -> dict[str, Any]:
                 "refusal": dict(cool_down),
                 "guards": [{"type": "open", "on_error": "refuse"}],
                 "capabilities": {"can": ["tools"], "context_length": 8192, "family": "llama"},
+                "mirror": {"to": "n", "share": "5%", "budget": "2 USD/day", "max_in_flight": 2},
             },
-            "n": {"deployments": [{"provider": "b", "model": "z", "max_in_flight": 3}]},
+            "n": {"deployments": [{"provider": "b", "model": "z", "max_in_flight": 3, "price": {"input": 0, "output": 0}}]},
             "auto": {"selector": {"type": "first"}, "of": ["n"], "default": "n", "select_within": "1s"},
         },
         "guards": [{"type": "open", "on_error": "allow"}],
@@ -142,6 +150,7 @@ def full(folder: Path) -> dict[str, Any]:
         "prices": ["shipped"],
         "audit": [{"type": "jsonl", "path": str(folder / "audit")}],
         "control": str(folder / "control.sock"),
+        "reload": {"watch": "poll", "interval": "1s"},
         "transport": "nowhere",
         "plugins": {"allow": ["x"], "deny": ["y"], "pin": {"z": "1.0"}},
     }  # fmt: skip
@@ -152,7 +161,11 @@ FOLDER = Path("unused")
 # Said elsewhere in the walk, or not beside what stands there.
 NOT_SAID = {
     "providers.<name>.preset", "providers.<name>.api_key", "providers.<name>.proxy", "providers.<name>.ca_file",
-    "providers.<name>.client_cert", "providers.<name>.client_key",
+    "providers.<name>.client_cert", "providers.<name>.client_key", "providers.<name>.client_key_password",
+    "providers.<name>.min_tls", "providers.<name>.address",
+    "providers.<name>.discover", "providers.<name>.discover.type", "providers.<name>.discover.interval",
+    "providers.<name>.models.discover", "providers.<name>.models.interval", "providers.<name>.models.include",
+    "providers.<name>.models.exclude",
 }  # fmt: skip
 
 
@@ -187,6 +200,8 @@ def around(key: str, folder: Path) -> dict[str, Any]:
     given = full(folder)
     if "guards" not in key:
         del given["guards"], given["models"]["m"]["guards"]
+    if "mirror" not in key:
+        del given["models"]["m"]["mirror"]
     return given
 
 
@@ -206,7 +221,8 @@ WAYS = one_way_each()
 
 
 def test_the_walk_knows_every_setting() -> None:
-    assert {row.key for row in config_table()} - WAYS.keys() == set()
+    files_only = {"include"}
+    assert {row.key for row in config_table()} - WAYS.keys() == files_only
 
 
 # ── one configuration, from the check to a call ──────────────────────────────────────────────────────

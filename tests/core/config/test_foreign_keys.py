@@ -114,6 +114,12 @@ def test_a_key_of_another_program_is_answered_with_ours(key: str) -> None:
     assert f"unknown key {key!r}; {KEYS[key]}" in said({**config("a"), key: 1})
 
 
+def test_who_brings_litellms_proxy_is_led_to_the_gateway() -> None:
+    assert "its proxy is the gateway here: see `gateway`, `gateway.access`" in said(
+        {**config("a"), "general_settings": {}}
+    )
+
+
 def test_no_key_of_ours_is_taken_for_one_of_another_program() -> None:
     """`timeout` is one of ours inside `health` and `state` alone, and `url` in the latter."""
     elsewhere = [row.key for row in config_table() if not row.key.startswith(("health.", "state."))]
@@ -137,9 +143,11 @@ def test_a_key_of_ours_in_a_wrong_place_is_told_its_place(key: str) -> None:
         "under a model": ["models.<name>."],
         "at a deployment": ["models.<name>.deployments[]."],
         "under a model or at one of its deployments": ["models.<name>.", "models.<name>.deployments[]."],
+        "at a deployment or at its provider": ["providers.<name>.", "models.<name>.deployments[]."],
         "at the top of the file": [""],
     }[PLACES[key].partition(",")[0]]
     found = [row.key for row in config_table() if row.key.rpartition(".")[2] == key]
+    found = [each for each in found if ".mirror." not in each]  # of copies, which is another thing
     assert sorted(found) == sorted(place + key for place in places)
 
     assert f"unknown key {key!r}; it stands {PLACES[key]}" in said({**config("a"), "timeouts": {key: 1}})

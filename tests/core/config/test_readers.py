@@ -27,14 +27,18 @@ def complaints(text: str | bytes, suffix: str = ".yaml") -> list[str]:
     [
         (
             "a: [1, 2\nb: 3\n",
-            ":2:2: is not YAML: expected ',' or ']', but got ':'; while parsing a flow sequence",
+            ":2:2: is not YAML: expected ',' or ']', but got ':'; the bracket of line 1, column 4 is still open",
         ),
-        ("a: b: c\n", ":1:5: is not YAML: mapping values are not allowed here"),
+        (
+            "a: b: c\n",
+            ":1:5: is not YAML: a `:` where no key can stand; put what follows on a line of its own; "
+            "a text with `: ` in it needs quotes",
+        ),
         (
             "a:\n\tb: 1\n",
             ":2:1: is not YAML: found character '\\t' that cannot start any token; indent with spaces",
         ),
-        ('a: "x\n', ":2:1: is not YAML: found unexpected end of stream; while scanning a quoted scalar"),
+        ('a: "x\n', ":1:4: is not YAML: a quote that is never closed"),
         (
             "p: {key: ${KEY}, b: c}\n",
             ":1:11: is not YAML: expected ',' or '}', but got '{'; within brackets write it in quotes: \"${…}\"",
@@ -52,13 +56,16 @@ def complaints(text: str | bytes, suffix: str = ".yaml") -> list[str]:
             ':1:4: m: the alias *-mini is not allowed; write "*-mini" for the text, else the value out',
         ),
         ("a: \x01\n", ":1:4: is not YAML: a character that may not stand in it"),
-        ("? [a]\n: b\n", ":1:3: a key is not a plain word"),
+        (
+            "? [a]\n: b\n",
+            ":1:3: a key is not a plain word; quote it, or see whether a comma stands where a `:` should",
+        ),
         ("a: 1\n---\nb: 2\n", ":2:1: holds a second document; one file is one configuration"),
         ("[" * 100, ":1:65: is nested more than 64 levels deep"),
         ("a: .nan\n", ":1:4: a: is not a finite number"),
         ('a: "\\ud800"\n', ":1:4: a: holds half of a character pair (a lone surrogate)"),
         (f"a: {'9' * 101}\n", ":1:4: a number of more than 100 digits"),
-        (b"a: \xff\n", ":1:4: is not text in UTF-8"),
+        (b"a: \xff\n", ":1:4: is not text in UTF-8; save it as UTF-8"),
     ],
 )
 def test_what_is_no_yaml_of_ours_is_refused_with_its_place(text: str | bytes, expected: str) -> None:
@@ -79,8 +86,15 @@ def test_anchors_aliases_tags_and_duplicate_keys_are_refused_all_at_once() -> No
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('{"a": 1,}', ":1:9: is not JSON: expecting property name enclosed in double quotes"),
-        ('{"a": 1', ":1:8: is not JSON: expecting ',' delimiter"),
+        (
+            '{"a": 1,}',
+            ":1:9: is not JSON: expecting property name enclosed in double quotes; "
+            "take the comma before it away",
+        ),
+        (
+            '{"a": 1',
+            ":1:8: is not JSON: expecting ',' delimiter; the file ends here, and something is still open",
+        ),
         ('{\n\t"a": 1,\n\t"a": 2\n}', ":3:2: a: duplicate key 'a'; the first is on line 2"),
         ('{"a": NaN}', ":1:7: a: is not a finite number"),
         ("[" * 100 + "]" * 100, ":1:65: is nested more than 64 levels deep"),
@@ -94,8 +108,8 @@ def test_what_is_no_json_of_ours_is_refused_with_its_place(text: str, expected: 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a = \n", ":1:5: is not TOML: invalid value"),
-        ("a = [", ":1:6: is not TOML: invalid value"),
+        ("a = \n", ":1:5: is not TOML: invalid value; a text stands in quotes"),
+        ("a = [", ":1:6: is not TOML: invalid value; a text stands in quotes"),
         ("a = 1\na = 2\n", ":2:6: is not TOML: cannot overwrite a value"),
         ("a = 2024-01-01\n", ":1:5: a: a date or time is not expected; quotes make a text"),
         ("[x]\na = inf\n", ":2:5: x.a: is not a finite number"),
@@ -114,13 +128,17 @@ def test_a_file_above_1_mib_is_refused_unread(tmp_path: Path, suffix: str) -> No
     with pytest.raises(ConfigError) as caught:
         read(file)
 
-    assert str(caught.value) == f"1 problem in {file}:\n  {file}: is larger than 1MiB"
+    assert str(caught.value) == f"1 problem in {file}:\n  {file}: is larger than 1MiB [PM1003]"
 
 
 def test_a_missing_file_and_an_unknown_suffix_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"absent\.yaml: cannot be read: No such file or directory$"):
+    with pytest.raises(
+        ConfigError, match=r"absent\.yaml: cannot be read: No such file or directory \[PM1002\]$"
+    ):
         read(tmp_path / "absent.yaml")
-    with pytest.raises(ConfigError, match=r"config\.ini: is none of \.yaml, \.yml, \.toml and \.json$"):
+    with pytest.raises(
+        ConfigError, match=r"config\.ini: is none of \.yaml, \.yml, \.toml and \.json \[PM1001\]$"
+    ):
         read(tmp_path / "config.ini")
 
 
@@ -265,3 +283,39 @@ def test_any_text_is_a_document_or_a_config_error(text: str, suffix: str) -> Non
         parse(text, suffix=suffix)
     except ConfigError:
         return
+
+
+def test_anchors_and_merge_keys_are_read_for_whoever_may_have_them() -> None:
+    text = "a: &x {b: 1, c: &y [2, {d: 3}]}\ne: {<<: *x, b: 4}\nf: {<<: [{b: 5}, *x]}\ng: *y\n"
+
+    document = parse(text, suffix=".yaml", file="other.yaml")
+
+    assert document.data == {
+        "a": {"b": 1, "c": [2, {"d": 3}]},
+        "e": {"b": 4, "c": [2, {"d": 3}]},
+        "f": {"b": 5, "c": [2, {"d": 3}]},
+        "g": [2, {"d": 3}],
+    }
+    assert document.locate(("e", "b")) == (2, 16)
+    assert document.locate(("e", "c", 1, "d")) == (2, 9)
+    assert document.locate(("f", "c", 0)) == (3, 18)
+    with pytest.raises(ConfigError) as refused:
+        document.expect_ours()
+    assert [str(each).partition(" is not")[0] for each in refused.value.problems] == [
+        "other.yaml:1:4: a: the anchor &x",
+        "other.yaml:1:17: a.c: the anchor &y",
+        "other.yaml:2:5: e: the merge key <<",
+        "other.yaml:3:5: f: the merge key <<",
+        "other.yaml:4:4: g: the alias *y",
+    ]
+
+
+def test_aliases_that_stand_for_each_other_stand_for_no_more_than_can_be_held() -> None:
+    text = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+    text += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+
+    assert any(each.endswith(": has aliases for more than 10000 values") for each in complaints(text))
+
+
+def test_an_alias_within_what_it_names_is_refused() -> None:
+    assert complaints("a: &x [*x]\n")[1].startswith("pointsman.yaml:1:8: a[0]: the alias *x is not allowed")

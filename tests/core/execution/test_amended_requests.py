@@ -178,7 +178,7 @@ def test_a_default_of_the_model_may_be_forced_at_one_deployment() -> None:
 
 def test_the_example_of_the_page_does_what_the_page_says() -> None:
     section = (ROOT / "docs" / "configuration.md").read_text("utf-8").partition("### Custom parameters")[2]
-    (example,) = re.findall(r"```yaml\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    (example,) = re.findall(r"```yaml\n(.*?)```", section.partition("\n### ")[0], re.DOTALL)
     given = YAML(typ="safe").load(example)
     given["providers"] = {name: {"type": "scripted"} for name in given["providers"]}
     given["models"]["m"] = given["models"].pop("assistant")

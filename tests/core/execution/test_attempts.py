@@ -339,6 +339,22 @@ def test_an_overload_cools_the_deployment_down_without_counting_as_a_failure() -
     assert upstream.count("a") == 1
 
 
+def test_an_overload_that_names_no_time_is_tried_again_soon_and_closes_the_deployment_for_nobody_else() -> (
+    None
+):
+    upstream = Scripted()
+    upstream.script("a", Overloaded("busy", status=529))
+
+    async def main() -> float:
+        async with router(upstream, config("a")) as r:
+            began = asyncio.get_running_loop().time()
+            first, second = await asyncio.gather(r.chat("m", "hi"), r.chat("m", "hi"))
+            assert (first.attempts, second.attempts) == (2, 1)
+            return asyncio.get_running_loop().time() - began
+
+    assert run(main()) < 2  # seconds of virtual time
+
+
 def test_out_of_quota_leaves_every_deployment_of_that_credential_alone() -> None:
     upstream = Scripted()
     upstream.default("a", QuotaExhausted("no money"))

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from routers import Heard
 
 from pointsman import ChatResponse, EmbedResponse, MidStreamError, Router, Usage
-from pointsman.builtin.audit_records import line
+from pointsman.audit_log.records import line
 from pointsman.errors import CallError, DeadlineExceeded, InvalidRequest, Unavailable
 from pointsman.guard import Answered, Guard, GuardFactory
 from pointsman.hookspecs import PointsmanSpec, hookimpl

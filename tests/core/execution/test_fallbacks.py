@@ -233,3 +233,29 @@ def test_a_fallback_that_cannot_be_right_is_refused_at_its_place(fallback: Any, 
     with pytest.raises(ConfigError) as caught:
         router(Scripted(), models({"a": [fallback], "b": []}))
     assert said in str(caught.value)
+
+
+def test_where_one_deployment_says_it_is_too_long_no_other_of_that_model_is_asked_again_either() -> None:
+    upstream = Scripted()
+    upstream.default("a", Unavailable("down"))
+    upstream.default("b", ContextWindowExceeded("long"))
+    upstream.default("c", Unavailable("down"))
+    retry = {"type": "exponential", "attempts": 6, "budget": None}
+    given = config("abc", retry=retry, circuit_breaker={"enabled": False})
+    given["models"] = {
+        "m": {"deployments": ["a/x", "b/x"], "fallback": ["large"], "strategy": "least_connections"},
+        "large": {"deployments": ["c/x"]},
+    }
+
+    async def main() -> None:
+        async with router(upstream, given) as r:
+            for _ in range(4):  # whoever of the two is asked first
+                upstream.calls.clear()
+                with pytest.raises(CallError):
+                    await r.chat("m", "hi")
+                asked = [name for name, _, _ in upstream.calls]
+                assert asked.count("a") <= 1
+                assert asked.count("b") == 1
+                assert asked.count("c") > 1
+
+    run(main())

@@ -8,6 +8,7 @@ import logging
 import pickle
 import traceback
 import weakref
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
@@ -59,6 +60,19 @@ async def failed(given: Router, **options: Any) -> CallError:
         with pytest.raises(CallError) as raised:
             await r.chat("m", "hi", **options)
     return raised.value
+
+
+def test_of_many_deployments_an_error_says_why_of_ten_and_how_many_more() -> None:
+    given = router(Scripted(), config(ascii_lowercase))
+    for each in ascii_lowercase:
+        given.disable(f"{each}/x")
+
+    error = run(failed(given))
+
+    assert isinstance(error, NoDeploymentAvailable)
+    assert len(error.reasons) == 26
+    assert error.message.count("disabled") == 10
+    assert "j/x: disabled by an operator; and 16 more" in error.message
 
 
 @pytest.mark.parametrize(

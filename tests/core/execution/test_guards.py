@@ -238,6 +238,10 @@ def changed(**changes: Any) -> Callable[[Any, GuardCall], Any]:
     return lambda value, _call: replace(value, **changes)
 
 
+class Panic(BaseException):
+    """As libraries in Rust raise it: no `Exception`, and no wish to end either."""
+
+
 WRONG_BEFORE = {
     "returned a NoneType": lambda _request, _call: None,
     "returned a str": lambda _request, _call: "hi",
@@ -257,6 +261,7 @@ WRONG_BEFORE = {
         }.items()
     },
     "ValueError": raises(ValueError("my own")),
+    "Panic": raises(Panic("of a library")),
     "CancelledError": raises(asyncio.CancelledError()),
     "Unavailable": raises(Unavailable("not mine to say")),
     "no number of seconds": raises(Refused("odd", retry_after=-1.0)),

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import re
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from routers import Heard, config, in_flight, router
 
@@ -20,7 +25,17 @@ from pointsman.errors import (
     RateLimited,
     Unavailable,
 )
+from pointsman.plugin import PointsmanSpec, TransportFactory, hookimpl
 from pointsman.testing import Scripted, ScriptedAnswer, run
+
+ANSWER = json.dumps(
+    {
+        "id": "c",
+        "model": "x",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+    }
+).encode()
 
 OF_ONE = [ModelNotFound("404"), PermissionDenied("403")]
 OF_CREDENTIAL = [AuthenticationFailed("401"), QuotaExhausted("no money", retry_after=5.0)]
@@ -130,6 +145,89 @@ def test_all_that_use_the_credential_are_left_alone_in_every_model_and_after_a_r
                 await r.reload(given)
             r.reset("a/x")
             assert shown(r, other)["blocked"] is None
+
+    run(main())
+
+
+def test_one_key_at_two_addresses_is_two_credentials() -> None:
+    upstream = Scripted()
+    upstream.default("a", AuthenticationFailed("401"))
+    given = config("ab")
+    for name in "ab":
+        url = f"http://127.0.0.1:1/{name}/v1"
+        given["providers"][name] = {"type": "scripted", "api_key": "sk-shared", "base_url": url}
+    given["models"] = {"m": {"deployments": ["a/x"]}, "n": {"deployments": ["b/x"]}}
+
+    async def main() -> None:
+        async with router(upstream, given) as r:
+            with pytest.raises(AuthenticationFailed):
+                await r.chat("m", "hi")
+            assert (await r.chat("n", "hi")).deployment == "b/x"
+
+    run(main())
+
+
+def test_the_log_says_once_who_is_left_alone_and_why(caplog: pytest.LogCaptureFixture) -> None:
+    upstream = Scripted()
+    upstream.default("a", AuthenticationFailed("401"))
+    given = config("ab")
+    given["models"]["n"] = {"deployments": ["a/y"]}
+
+    async def main() -> None:
+        async with router(upstream, given) as r:
+            for _ in range(10):
+                await r.chat("m", "hi")
+
+    with caplog.at_level("WARNING"):
+        run(main())
+    (said,) = [each.getMessage() for each in caplog.records if "left alone" in each.getMessage()]
+    assert re.fullmatch(
+        r"a/x, and 1 more with its credential: left alone for 6\d s: credential refused", said
+    )
+
+
+@pytest.mark.parametrize("seconds", [0.5, 90.0], ids=["at once", "after the second 401"])
+def test_a_new_key_in_the_file_ends_that_the_old_one_was_refused(seconds: float, tmp_path: Path) -> None:
+    """`seconds`: after the refusal, the key is replaced."""
+    key = tmp_path / "key"
+    key.write_text("sk-old-0123456789")
+    sent: list[str] = []
+
+    class Wire(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            sent.append(request.headers["authorization"])
+            return httpx.Response(401 if "old" in sent[-1] else 200, stream=httpx.ByteStream(ANSWER))
+
+    class House(PointsmanSpec):
+        @hookimpl
+        def pointsman_transports(self) -> list[TransportFactory]:
+            return [TransportFactory("wire", None, lambda _context: Wire())]
+
+    given = {
+        "transport": "wire",
+        "providers": {
+            "a": {"type": "openai", "base_url": "http://a/v1", "auth": {"type": "file", "path": str(key)}}
+        },
+        "models": {"m": {"deployments": ["a/x"]}},
+    }
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with Router.from_config(given, plugins=[House()]) as r:
+            with pytest.raises(AuthenticationFailed):
+                await r.chat("m", "hi")
+            began = loop.time()
+            while loop.time() < began + seconds:
+                await asyncio.sleep(0.5)
+                with suppress(CallError):
+                    await r.chat("m", "hi")
+            assert len(sent) < 3
+            key.write_text("sk-new-0123456789")
+            await asyncio.sleep(2.5)
+            assert (await r.chat("m", "hi")).text == "hi"
+        del r
+        await asyncio.sleep(700)
+        assert len(asyncio.all_tasks()) == 1
 
     run(main())
 

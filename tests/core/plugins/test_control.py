@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import subprocess
 import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
@@ -99,6 +100,51 @@ def refused(rules: Rules, environ: Mapping[str, str] | None = None) -> str:
     with pytest.raises(PluginError) as caught:
         Plugins(rules=rules, environ=environ).provider("acme")
     return caught.value.message
+
+
+# ── names of ours ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("strategies", "round_robin"),
+        ("retry", "exponential"),
+        ("transports", "auto"),
+        ("transports", "httpx"),
+        ("prices", "shipped"),
+    ],
+)
+async def test_who_claims_what_a_configuration_does_not_say_changes_nothing_for_it(
+    install: Install, kind: str, name: str
+) -> None:
+    install("acme-two", HOSTILE, group=f"pointsman.{kind}", offers=name)
+    install("acme-one")
+    config = {"providers": {"a": {"type": "acme"}}, "models": {"m": {"deployments": ["a/x"]}}}
+
+    async with Router.from_config(config) as router:
+        answers = [await router.chat("m", "hi"), await router.chat("m", "hi", strategy="round_robin")]
+
+    assert [each.text for each in answers] == ["from acme-one"] * 2
+
+
+def test_of_two_who_offer_what_a_configuration_says_ours_is_advised(install: Install) -> None:
+    install("acme-two", HOSTILE, group="pointsman.strategies", offers="round_robin")
+    install("acme-one")
+    config = {"providers": {"a": {"type": "acme"}}, "models": {"m": {"deployments": ["a/x"]}}}
+
+    with pytest.raises(ConfigError, match=r"with plugins: \{round_robin: pointsman\}, or"):
+        Router.from_config({**config, "strategy": "round_robin"})
+    assert Router.from_config({**config, "strategy": "round_robin", "plugins": {"round_robin": "pointsman"}})
+
+
+def test_what_is_passed_in_and_no_plugin_is_told_once() -> None:
+    config = {"providers": {"a": {"type": "ollama"}}, "models": {"m": {"deployments": ["a/x"]}}}
+
+    with pytest.raises(ConfigError) as caught:
+        Router.from_config(config, plugins=[object()])
+
+    assert str(caught.value).count("the plugin builtins:object that was passed in has no hook") == 1
 
 
 # ── allow and deny ───────────────────────────────────────────────────────────────────────────────────
@@ -305,6 +351,7 @@ raise Unspeakable
 """
 LEAVING = "import sys; sys.exit(0)"
 LEAVING_LATER = """
+import subprocess
 import sys
 from pointsman.plugin import PointsmanSpec, StrategyFactory, hookimpl
 
@@ -347,6 +394,25 @@ def test_what_an_uninstall_left_behind_goes_by_the_name_of_its_folder(install: I
     info = info_of(Plugins(), "acme_one")
 
     assert (info.kind, info.name, info.version) == ("provider", "acme", "unknown")
+
+
+def test_so_it_is_where_another_package_has_brought_a_finder_of_its_own(install: Install) -> None:
+    folder = install("acme-one", HOSTILE)
+    (folder / "METADATA").unlink()
+    program = """
+import subprocess
+import sys
+sys.path.insert(0, sys.argv[1])
+import importlib_metadata
+from pointsman.plugins.registry import Plugins
+print([each.version for each in Plugins().listing() if each.distribution == "acme_one"])
+"""
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(folder.parent)], capture_output=True, text=True, check=False
+    )
+
+    assert (ran.stdout, ran.stderr) == ("['unknown']\n", "")
 
 
 # ── groups ───────────────────────────────────────────────────────────────────────────────────────────

@@ -17,11 +17,11 @@ from plugin_pages import PAGES, TEXT, block, blocks
 import pointsman.testing.contract
 from pointsman import ModelSelected, Router, Unavailable
 from pointsman.clock import LoopClock, system_rng
-from pointsman.plugin import PointsmanSpec, Secret, TransportFactory, hookimpl
+from pointsman.plugin import FoundServer, PointsmanSpec, Secret, TransportFactory, hookimpl
 from pointsman.plugins.interfaces import INTERFACES
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import Plugins
-from pointsman.testing import Contexts, Scripted, SurfaceHost
+from pointsman.testing import CannedReply, Contexts, ReplayTransport, Scripted, SurfaceHost, client_for
 from pointsman.testing.contract import Contract
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -181,6 +181,22 @@ async def test_the_prices_of_the_example_hold_at_its_address_and_go_before_those
 
     assert (found.price.input, found.price.output) == (0.1, 0.4)
     assert source.look("ollama", "llama3.2", "http://127.0.0.1:11434") is None
+
+
+async def test_the_discovery_of_the_example_finds_the_servers_that_a_registry_lists() -> None:
+    (factory,) = example("pointsman_discovery").pointsman_discovery()
+    listed = b'[{"Service": {"Address": "10.0.0.7", "Port": 11434, "Weights": {"Passing": 2}}}]'
+    transport = ReplayTransport(CannedReply(200, listed))
+    context = Contexts(LoopClock(), system_rng()).discovery(
+        "consul",
+        factory.settings(service="ollama"),
+        provider="gpu",
+        http=lambda endpoint: client_for(endpoint, transport),
+    )
+
+    found = await factory.make(context).find()
+
+    assert found.servers == [FoundServer(base_url="http://10.0.0.7:11434", weight=2)]
 
 
 async def test_the_surface_of_the_example_answers_in_plain_text() -> None:

@@ -20,8 +20,8 @@ from pointsman_openai import Quirks
 
 FORM = (
     "When do I need one?",
-    "The protocol",
     "A complete example",
+    "The protocol",
     "Settings and defaults",
     "The contract test",
     "What goes wrong, and what you will see",

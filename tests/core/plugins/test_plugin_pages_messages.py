@@ -20,6 +20,10 @@ from pointsman.plugin import (
     AuditSink,
     AuthFactory,
     DialectFactory,
+    Discovery,
+    DiscoveryFactory,
+    Found,
+    FoundServer,
     Guard,
     GuardFactory,
     KnownModel,
@@ -242,11 +246,30 @@ def prices(*, name: str = "flat", **members: Any) -> Made:
     ]
 
 
+def discovery(*, name: str = "told", **members: Any) -> Made:
+    kind: Any = type("Told", (Discovery,), {k: v for k, v in members.items() if v is not ...})
+    given = config()
+    given["providers"]["a"]["discover"] = name
+    factory = DiscoveryFactory("told", None, lambda _context: kind())
+    return given, [Scripted(), offering("pointsman_discovery", factory)]
+
+
+def finding(found: Any) -> Any:
+    async def find(self: Any) -> Any:
+        return found
+
+    return find
+
+
 def looks_for_two(self: Any, type: str, model: str) -> Any:
     return None
 
 
 async def takes_nothing_else(self: Any) -> Any:
+    return None
+
+
+async def takes_nothing_else_either(self: Any, since: Any) -> Any:
     return None
 
 
@@ -336,8 +359,6 @@ async def gives_what_has_ended(self: Any) -> None:
 
 WRONG: dict[str, Sequence[Callable[[], Made]]] = {
     "strategy.md": (
-        lambda: strategy(name="lightes"),
-        lambda: strategy(pick=...),
         lambda: strategy(pick=awaited),
         lambda: strategy(pick=lambda self, ready: ready[0]),
         lambda: strategy(pick=lambda self, ready, request, /: None),
@@ -354,7 +375,6 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: auth(),
     ),
     "retry.md": (
-        lambda: retry(delay=...),
         lambda: retry(attempts=...),
         lambda: retry(budget=...),
         lambda: retry(budget=0.2),
@@ -362,7 +382,6 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: retry(delay=raising(AttributeError)),
     ),
     "audit.md": (
-        lambda: audit(__call__=...),
         lambda: audit(__call__=awaited),
         lambda: audit(raising(FileNotFoundError)),
         lambda: audit(__call__=raising(KeyError)),
@@ -404,7 +423,6 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: provider(keys={"shoot": True}),
     ),
     "guard.md": (
-        lambda: guard(name="hid"),
         lambda: guard(after=...),
         lambda: guard(stream=awaited),
         lambda: guard(settings={"word": "x"}),
@@ -417,8 +435,6 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: guard(before=waits_too_long),
     ),
     "selector.md": (
-        lambda: selector(name="by_lenght"),
-        lambda: selector(choose=...),
         lambda: selector(choose=takes_two),
         lambda: selector(choose=a_raising_choice),
         lambda: selector(choose=picking("huge")),
@@ -426,20 +442,26 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: selector(default="huge"),
     ),
     "state.md": (
-        lambda: state(name="outspokn"),
-        lambda: state(admit=...),
         lambda: state(admit=takes_nothing_else),
         lambda: state(admit=a_raising(OSError("down")), renew=a_raising(OSError("down"))),
         lambda: state(admit=says_yes),
     ),
     "prices.md": (
-        lambda: prices(name="flatt"),
-        lambda: prices(look=...),
         lambda: prices(look=awaited),
         lambda: prices(look=looks_for_two),
         lambda: prices(look=raising(KeyError)),
         lambda: prices(look=lambda self, type, model, base_url, /: 0.1),
         lambda: prices(look=lambda self, type, model, base_url, /: KnownModel(0.1)),  # type: ignore[arg-type]
+    ),
+    "discovery.md": (
+        lambda: discovery(find=takes_nothing_else_either),
+        lambda: discovery(find=a_raising(KeyError)),
+        lambda: discovery(find=finding([])),
+        lambda: discovery(find=finding(Found(servers=[FoundServer()]))),
+        lambda: discovery(find=finding(Found(servers=[FoundServer(address="gpu.internal")]))),
+        lambda: discovery(
+            find=finding(Found(servers=[FoundServer(base_url=f"http://10.0.0.1:80/{n}") for n in "ab"]))
+        ),
     ),
     "openai-compatible.md": (
         lambda: openai(quirks={"max_token_field": "max_tokens"}),
@@ -447,6 +469,28 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: openai(chat_body=lambda self, request, call, *, stream: None),
     ),
 }
+
+
+OF_EVERY_KIND: dict[str, Sequence[Callable[[], Made]]] = {
+    "no plugin offers": (
+        lambda: strategy(name="lightes"),
+        lambda: guard(name="hid"),
+        lambda: selector(name="by_lenght"),
+        lambda: state(name="outspokn"),
+        lambda: prices(name="flatt"),
+        lambda: discovery(name="consull"),
+    ),
+    "of its own: write it": (
+        lambda: strategy(pick=...),
+        lambda: retry(delay=...),
+        lambda: audit(__call__=...),
+        lambda: selector(choose=...),
+        lambda: state(admit=...),
+        lambda: prices(look=...),
+        lambda: discovery(find=...),
+    ),
+}
+"""What the page for all kinds says once, and what is wrong with which it is seen."""
 
 
 async def seen(made: Made, log: pytest.LogCaptureFixture) -> list[str]:
@@ -503,6 +547,16 @@ async def test_each_message_in_the_table_of_a_page_is_what_one_sees(
     assert len(quotes) == len(told)
     for quote, messages in zip(quotes, told, strict=True):
         assert any(holds(message, quote) for message in messages), f"{quote!r} is not in {messages!r}"
+
+
+@pytest.mark.parametrize("words", OF_EVERY_KIND)
+async def test_what_one_page_says_for_all_kinds_is_what_each_of_them_says(
+    words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert words in PAGES["troubleshooting.md"]
+    for make in OF_EVERY_KIND[words]:
+        messages = await seen(make(), caplog)
+        assert any(words in message for message in messages), messages
 
 
 @pytest.mark.parametrize(("n", "members"), [(0, {"stream": says_text}), (1, {"chat": a_raising(KeyError)})])

@@ -230,7 +230,7 @@ def test_only_providers_are_data(install: Install) -> None:
         ),
         (
             "like: openai\nsettings:\n  max_tokens_field: tokens",
-            "provider.yaml:3:21: settings.max_tokens_field: input should be 'auto', 'max_tokens' or "
+            "provider.yaml:3:21: settings.max_tokens_field: must be 'auto', 'max_tokens' or "
             "'max_completion_tokens'",
         ),
         (

@@ -375,6 +375,14 @@ def test_a_choice_that_is_not_installed_is_an_error(install: Install) -> None:
     )
 
 
+def test_a_question_in_the_reason_is_not_followed_by_a_full_stop(install: Install) -> None:
+    misspelt = GOOD.replace("pointsman_providers", "pointsman_provider")
+    install("pointsman-acme", misspelt, "providers: acme")
+
+    with pytest.raises(PluginError, match=r"did you mean 'pointsman_providers'\? Try: pip install"):
+        Plugins().provider("acme")
+
+
 def test_claiming_a_built_in_name_is_a_conflict_with_the_core(install: Install) -> None:
     install("other-weighted", "raise ImportError", "strategies: weighted")
 
@@ -456,7 +464,7 @@ def test_an_unknown_name_is_answered_with_what_is_installed_and_what_was_meant()
     )
 
     with pytest.raises(
-        PluginError, match=r"no plugin offers dialect 'a b'; installed: ai_services, load_balancer$"
+        PluginError, match=r"no plugin offers dialect 'a b'; installed: ai_services, litellm, load_balancer$"
     ):
         Plugins().get("dialect", "a b")
 

@@ -156,6 +156,30 @@ def test_in_a_panic_health_is_not_believed_but_an_open_breaker_still_is() -> Non
     run(main())
 
 
+def test_in_a_panic_what_is_ill_and_taken_out_by_an_operator_or_full_besides_is_left_alone() -> None:
+    upstream = Scripted()
+    deployments = [{"provider": name, "model": "x", "max_in_flight": 1} for name in "abcd"]
+    given = config("abcd", health={"interval": "10s"}, queue=None, models={"m": {"deployments": deployments}})
+
+    async def main() -> None:
+        async with router(upstream, given) as r:
+            upstream.ill |= {"a", "b", "c"}
+            await asyncio.sleep(45)
+            r.disable("a/x")
+            upstream.default("b", ScriptedAnswer(after=100.0))
+            while not upstream.count("b"):
+                running = asyncio.ensure_future(r.chat("m", "hi"))
+                await asyncio.sleep(1)
+            before = upstream.count("b")
+            for _ in range(20):
+                await r.chat("m", "hi")
+            running.cancel()
+            assert (upstream.count("a"), upstream.count("b") - before) == (0, 0)
+            assert upstream.count("c")
+
+    run(main())
+
+
 def test_a_deployment_that_comes_back_is_not_buried_at_once() -> None:
     upstream = Scripted()
     for name in "ab":

@@ -14,6 +14,12 @@ from typing import Any
 import httpx
 import pytest
 from certificates import certificate_in
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from proving import Given, Setting, ask, proves
 
 from pointsman import ConfigError, Router
@@ -136,6 +142,26 @@ def the_credential_goes_along(setting: Setting) -> None:
     assert asyncio.run(sent(setting, "another-long-key", "authorization")) == "Bearer another-long-key"
 
 
+@proves("providers.<name>.auth.not_before", "providers.<name>.auth.not_after")
+def a_credential_is_used_from_its_begin_to_its_end(setting: Setting) -> None:
+    async def gets(value: str) -> object:
+        async with upstream() as it:
+            return await asked(setting.to(value, at(it.port, auth={"type": "static", "value": KEY})))
+
+    early, late = "2020-01-01", "2090-01-01T00:00:00+01:00"
+    used, unused = (early, late) if setting.key.endswith("not_before") else (late, early)
+    assert asyncio.run(gets(used)) == "ok"
+    assert asyncio.run(gets(unused)) != "ok"
+
+
+@proves("providers.<name>.auth.type")
+def the_credential_comes_from_what_is_called_so(setting: Setting) -> None:
+    source = {"auth": {"name": "ONE_KEY", "type": "env"}}
+    setting.environment.setenv("ONE_KEY", KEY)
+    assert asyncio.run(sent(setting, "env", "authorization", **source)) == f"Bearer {KEY}"
+    assert asyncio.run(sent(setting, "none", "authorization", auth={})) is None
+
+
 @proves("providers.<name>.auth", "auth:env.name")
 def the_credential_comes_from_there(setting: Setting) -> None:
     for name in ("ONE_KEY", "OTHER_KEY"):
@@ -250,6 +276,43 @@ def our_certificate_is_shown_to_upstreams_that_ask(setting: Setting) -> None:
                 with pytest.raises(ConfigError, match="cannot set up TLS"):
                     await asked(setting.to(None, base))
                 assert await asked(setting.to(str(key), base)) == "ok"
+
+    asyncio.run(main())
+
+
+@proves("providers.<name>.client_key_password")
+def the_key_of_our_certificate_is_read_with_its_password(setting: Setting) -> None:
+    certificate = certificate_in(setting.folder)
+    key = load_pem_private_key(certificate.with_name("key.pem").read_bytes(), None)
+    locked = setting.folder / "locked.pem"
+    locked.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"of the key"))
+    )
+
+    async def main() -> None:
+        async with upstream(server_context(certificate, wants_certificate=True)) as it:
+            base = at(it.port, scheme="https", ca_file=str(certificate))
+            base["providers"]["a"] |= {"client_cert": str(certificate), "client_key": str(locked)}
+            with pytest.raises(ConfigError, match="the key has a password, and none was given"):
+                await asked(setting.to(None, base))
+            with pytest.raises(ConfigError, match="cannot set up TLS"):
+                await asked(setting.to("another one", base))
+            assert await asked(setting.to("of the key", base)) == "ok"
+
+    asyncio.run(main())
+
+
+@proves("providers.<name>.min_tls")
+def older_versions_of_tls_are_not_spoken(setting: Setting) -> None:
+    certificate = certificate_in(setting.folder)
+    old = server_context(certificate)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    async def main() -> None:
+        async with upstream(old) as it:
+            base = at(it.port, scheme="https", ca_file=str(certificate))
+            assert await asked(setting.to("1.2", base)) == "ok"
+            assert await asked(setting.to("1.3", base)) == "ConnectionFailed"
 
     asyncio.run(main())
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from routers import config
 
 from pointsman import Router
-from pointsman.errors import AuthenticationFailed, Overloaded, PermissionDenied, Unavailable
+from pointsman.errors import AuthenticationFailed, Overloaded, PermissionDenied, RateLimited, Unavailable
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.testing import Scripted, ScriptedAnswer, run
@@ -203,7 +203,7 @@ def the_most_specific_breaker_holds_key_by_key(setting: Setting) -> None:
 
 # ── cool-downs ───────────────────────────────────────────────────────────────────────────────────────
 
-ENDS = {"overload": Overloaded("busy"), "refusal": PermissionDenied("not for you")}
+ENDS = {"overload": RateLimited("busy"), "refusal": PermissionDenied("not for you")}
 KEY = AuthenticationFailed("no such key")
 
 

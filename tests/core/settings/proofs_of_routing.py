@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from proving import Given, Setting, ask, ask_often, during, proves
 from routers import Heard, config
 
@@ -185,12 +186,14 @@ def the_cheapest_gets_the_call(setting: Setting) -> None:
 TIERS = f"{PRICES}.tiers[]"
 OF_A_PRICE = ("input", "output", "cached", "cache_write")
 USAGE = Usage(1_000_000, 1_000_000, cached=500_000, cache_write=250_000)
+FOR_AN_HOUR = replace(USAGE, cache_write_hour=100_000)
+BATCH = replace(USAGE, service_tier="batch")
 
 
-def costs(given: Given) -> int | None:
+def costs(given: Given, usage: Usage = USAGE) -> int | None:
     """What the first call costs, which takes 250,000 tokens of each part of a prompt but 500,000 cached ones."""
     upstream = Scripted()
-    upstream.default("a", ScriptedAnswer(usage=USAGE))
+    upstream.default("a", ScriptedAnswer(usage=usage))
 
     async def story(r: Router) -> int | None:
         return (await r.chat("m", "hi")).cost_microcents
@@ -210,6 +213,19 @@ def parts_of_a_prompt_have_prices_of_their_own(setting: Setting) -> None:
     tokens = 500_000 if setting.key.endswith("cached") else 250_000
     found = [costs(setting.to(value, priced())) for value in (2, 0.5, None, 8)]
     assert found == [400_000_000 + (value - 2) * 100 * tokens for value in (2, 0.5, 2, 8)]
+
+
+@proves(f"{PRICES}.cache_write_hour", f"{TIERS}.cache_write_hour")
+def what_is_kept_for_an_hour_has_a_price_of_its_own(setting: Setting) -> None:
+    tiers = [{"above": 1, **dict.fromkeys(OF_A_PRICE, 2)}] if "tiers" in setting.key else []
+    found = [costs(setting.to(value, priced(tiers=tiers)), FOR_AN_HOUR) for value in (2, None, 8)]
+    assert found == [400_000_000, 400_000_000, 400_000_000 + 6 * 100 * 100_000]
+
+
+@proves(f"{PRICES}.service_tiers")
+def another_way_to_be_served_costs_as_many_times_as_much(setting: Setting) -> None:
+    found = [costs(setting.to(value, priced()), BATCH) for value in ({}, {"flex": 3}, {"batch": 0.5})]
+    assert found == [400_000_000, 400_000_000, 200_000_000]
 
 
 @proves(f"{PRICES}.request")

@@ -291,3 +291,59 @@ def test_a_failure_can_be_told_as_one_text() -> None:
         "      at  here:1",
     ]
     assert broken.reprcrash.message == "ACME-01: line one"
+
+
+CHANGING = """
+import json, os
+import pytest
+from pointsman.builtin.retry import NoRetry
+from pointsman.testing.contract import RetryContract
+
+class Doing(NoRetry):
+    def __init__(self, does):
+        self.delay = lambda failure: does()
+
+class TestSettingAVariable(RetryContract):
+    def make(self, rng):
+        return Doing(lambda: os.environ.update(KEY_OF_ACME="x"))
+
+class TestReplacingAFunction(RetryContract):
+    def make(self, rng):
+        return Doing(lambda: setattr(json, "dumps", str))
+
+class TestLeavingTheFolder(RetryContract):
+    def make(self, rng):
+        return Doing(lambda: os.chdir(os.sep))
+
+@pytest.fixture(scope="module")
+def of_the_module():
+    os.environ["OF_THE_MODULE"] = "y"
+    yield
+    del os.environ["OF_THE_MODULE"]
+
+@pytest.mark.usefixtures("of_the_module")
+class TestWithFixtures(RetryContract):
+    @pytest.fixture(autouse=True)
+    def of_the_test(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("KEY_OF_ACME", "z")
+        monkeypatch.chdir(tmp_path)
+
+    def make(self, rng):
+        return NoRetry()
+"""
+
+
+def test_what_a_plugin_changes_of_the_process_breaks_the_rule_in_which_it_does(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_them=CHANGING)
+    chosen = ("--pointsman-rule", "RETRY-02", "--pointsman-rule", "RETRY-05")
+
+    outcome = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio", *chosen)
+
+    outcome.assert_outcomes(passed=8, errors=3)
+    left = "   found  it changed what all of the process share, and left it so: "
+    for what in ("os.environ['KEY_OF_ACME']", "json.dumps", "the working directory"):
+        outcome.stdout.fnmatch_lines([f"{left}{what.replace('[', '[[]')}"])
+    outcome.stdout.fnmatch_lines(["*TestWithFixtures: all 2 rules held"])
+    outcome.stdout.fnmatch_lines(["*TestReplacingAFunction: 1 of 2 rules held; broken: RETRY-02"])

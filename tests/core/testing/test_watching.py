@@ -42,3 +42,14 @@ def test_what_is_kept_for_a_while_is_not_seen_though_others_take_much(count: Cal
             others.extend(object() for _ in range(1000))
 
     assert count(work) < 0.1
+
+
+@pytest.mark.parametrize("count", [blocks_kept_by, awaited])
+def test_what_only_takes_long_to_fill_up_is_not_kept(count: Callable[..., float]) -> None:
+    kept: list[object] = []
+
+    def work(turn: int) -> None:
+        kept.append(object())
+        del kept[:-500]
+
+    assert count(work) < 0.25

@@ -36,6 +36,7 @@ async def test_no_credential_is_logged_neither_when_it_is_sent_nor_when_it_is_se
         assert "receive_response_headers.complete" in caplog.text, "the rest is logged as before"
 
 
+@pytest.mark.canary_in("raised", reason="what the library said is its context, which a router cuts off")
 async def test_neither_errors_nor_logs_quote_a_head_that_is_none(
     server: Fixture, transport: Fixture, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -52,6 +53,7 @@ async def test_neither_errors_nor_logs_quote_a_head_that_is_none(
             await transport.handle_async_request(httpx.Request("GET", server.url("/x")))
 
         assert KEY not in str(caught.value)
+        assert caught.value.__suppress_context__
     assert KEY not in caplog.text
 
 

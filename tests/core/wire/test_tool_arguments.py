@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.errors import BadResponse
-from pointsman.wire.tool_arguments import arguments_text
+from pointsman.wire.tool_arguments import arguments_object, arguments_text
 
 OBJECTS = st.dictionaries(
     st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.text(max_size=5), max_size=4
@@ -51,3 +51,20 @@ def test_arguments_nested_too_deeply_are_a_bad_response() -> None:
 def test_a_number_beyond_all_floats_is_told(value: object) -> None:
     with pytest.raises(BadResponse, match="number that is none"):
         arguments_text(value)
+
+
+@given(OBJECTS)
+def test_the_text_of_an_object_is_that_object(value: Any) -> None:
+    assert arguments_object(json.dumps(value)) == value
+    assert arguments_object(" ") == {}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"x": ', "[1]", '"x"', "null", '{"x": NaN}', '{"x": 1e999}', '{"x":' + "[" * 100_000]
+)
+def test_what_a_model_wrote_that_is_no_object_is_kept_in_one(text: str) -> None:
+    assert arguments_object(text) == {"INVALID_JSON": text}
+
+
+def test_half_a_character_in_what_is_no_object_can_be_sent() -> None:
+    assert arguments_object('{"x": "\ud83d') == {"INVALID_JSON": '{"x": "\ufffd'}

@@ -17,6 +17,10 @@ OWN = (Exception, CancelledError)
 """What a method of a plugin that awaits nothing raises of its own: nobody cancels what does not await."""
 
 
+_ENDINGS = (GeneratorExit, KeyboardInterrupt, SystemExit)
+"""What somebody wants to end by. Any other `BaseException` is a fault: libraries in Rust panic with one."""
+
+
 Scrub = Callable[[str], str]
 """Hides secrets in a text."""
 
@@ -31,7 +35,7 @@ def is_own(error: BaseException) -> bool:
     if isinstance(error, CancelledError):
         task = current_task()
         return task is not None and not task.cancelling()
-    return isinstance(error, Exception)
+    return not isinstance(error, _ENDINGS)
 
 
 _MEMBERS = {

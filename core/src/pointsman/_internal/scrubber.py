@@ -12,6 +12,7 @@ import re
 from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NoReturn, TypeVar
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
@@ -28,7 +29,10 @@ _CUT_OFF_FROM = 16
 _FEW = 40
 """Beginnings of secrets; more of them are looked for all at once."""
 # Compiled, and kept by `re`, when they are first needed: a call that succeeds does not.
-_WHOLE_KEY = r"(?<![\w-])(?:sk|gsk|xai|sess|hf)[-_](?=[\w-]*\d)[\w-]{16,}"
+_WHOLE_KEY = (
+    r"(?<![\w-])(?:(?:sk|gsk|xai|sess|hf)[-_](?=[\w-]*\d)[\w-]{16,}"
+    r"|pm_[0-9A-Za-z]{8}_[0-9A-Za-z]{49}(?!\w))"  # what `pointsman callers` makes
+)
 _SOME_KEY = rf"{_WHOLE_KEY}|(?<![\w-])[\w-]*\*{{3,}}[\w*-]+"
 """What looks like a key, although it is none of ours: upstreams quote those of others, too, and halves."""
 _UNSEEN = (
@@ -51,7 +55,7 @@ class Scrubber:
         self._learned: OrderedDict[str, None] = OrderedDict()
         self._new: list[str] = []
         self._forms: list[str] = []
-        self._heads: dict[str, list[str]] = {}
+        self._heads: dict[str, dict[str, None]] = {}
         self.know(secrets)
 
     def know(self, secrets: Iterable[str]) -> None:
@@ -155,9 +159,8 @@ class Scrubber:
         """Know all forms of the secrets that are new, the longest first, and how they begin."""
         for secret in self._new:
             for form in forms(secret):
-                whole = self._heads.setdefault(form[:HIDDEN_FROM], [])
-                if form not in whole:
-                    whole.append(form)
+                # No list: keys of one maker all begin alike, and each would be compared with all before it.
+                self._heads.setdefault(form[:HIDDEN_FROM], {})[form] = None
         self._new = []
         self._forms = sorted(
             (form for whole in self._heads.values() for form in whole), key=len, reverse=True
@@ -207,6 +210,19 @@ def _in_base64(raw: bytes) -> Iterator[str]:
         yield own.replace("+", "-").replace("/", "_")
 
 
+def hidden_of(secret: str) -> Iterator[str]:
+    """What of `secret`, the value of a setting, is to be hidden: of a URL also what proves who asks.
+
+    The address of a server alone is told in messages, and nobody gets anything by it.
+    """
+    is_url = "://" in secret
+    if not (is_url and re.fullmatch(r"\w+://[^/?#@]+/?", secret)):
+        yield secret
+    if is_url:
+        with suppress(ValueError):  # it is none after all
+            yield from userinfo(secret)
+
+
 def userinfo(url: str) -> Iterator[str]:
     """The secrets that the user name and password of a URL are, as they stand there and decoded."""
     info, at, _ = urlsplit(url).netloc.rpartition("@")
@@ -215,3 +231,5 @@ def userinfo(url: str) -> Iterator[str]:
         for each in (info, password or user):
             yield each
             yield unquote(each)
+        if "@" in password:  # some readers end it at the first, and call the rest the name of a host
+            yield from password.split("@")

@@ -23,6 +23,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
+from pointsman._internal.scrubber import MASK
+
 
 def _no_truth_value(value: object) -> object:
     """`true` is a number to Python, and surely a mistake in a configuration."""
@@ -216,7 +218,7 @@ class Section(Unpickled):
 
     def hidden(self) -> dict[str, str]:
         """The keys of `more`, whose values may be secret: nothing shows or dumps them."""
-        return dict.fromkeys(self.more, "**********")
+        return dict.fromkeys(self.more, MASK)
 
     def model_dump(self, **how: Any) -> dict[str, Any]:
         """As pydantic dumps a model, and takes the same arguments."""

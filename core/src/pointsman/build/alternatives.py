@@ -30,10 +30,12 @@ class Alternatives:
     @cached_property
     def _factories(self) -> Mapping[str, Any]:
         """The factories that can be named: what is built in, and what the configuration uses anywhere."""
-        plugins = self._draft.plugins
-        used = {name for kind, name in uses(self._draft.config) if kind == "strategy"}
-        used.add(self._draft.config.strategy.type)
-        return {each.name: each for each in BUILT_IN} | {name: plugins.get("strategy", name) for name in used}
+        config, plugins = self._draft.config, self._draft.plugins
+        by_default = None if "strategy" in config.model_fields_set else config.strategy.type
+        used = {name for kind, name in uses(config) if kind == "strategy"}
+        return {each.name: each for each in BUILT_IN} | {
+            name: plugins.get("strategy", name, unsaid=name == by_default) for name in used
+        }
 
     def __call__(self, name: str, pool: Pool, before: Pool | None) -> Strategy:
         """The strategy `name` for `pool`, without settings, which goes on from that of `before`.

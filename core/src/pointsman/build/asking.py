@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from pointsman.clock import Clock
 from pointsman.errors import DeadlineExceeded, InvalidRequest
+from pointsman.requests.call_options import TAGS_AT_MOST
 from pointsman.requests.requirements import as_rule, merged
 from pointsman.selector import SelectorCall
 from pointsman.types import ChatResponse
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 LABEL = "selector"
 """The tag of what selectors ask, whose value is the selector's model."""
-_TAGS_AT_MOST = 16
 
 
 class Asking:
@@ -57,4 +57,4 @@ class Asking:
 def _labelled(call: SelectorCall, more: Mapping[str, str]) -> Mapping[str, str]:
     """The tags of the request, `more`, and that of the selector, without the last ones that are too many."""
     others = {name: text for name, text in {**call.tags, **more}.items() if name != LABEL}
-    return {**dict(islice(others.items(), _TAGS_AT_MOST - 1)), LABEL: call.model}
+    return {**dict(islice(others.items(), TAGS_AT_MOST - 1)), LABEL: call.model}

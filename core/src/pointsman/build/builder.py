@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from math import inf
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 from msgspec import Struct
@@ -17,17 +18,18 @@ from msgspec import Struct
 from pointsman._internal.plugin_errors import OWN
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.timeouts import TimerHeap
-from pointsman.audit import AuditSink
+from pointsman.audit import AuditSink, AwaitedAuditSink, RecordingAuditSink
 from pointsman.build.clients import Clients
 from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
+from pointsman.build.environment import with_environment
 from pointsman.build.factories import Factories
 from pointsman.build.known_models import KnownModels
 from pointsman.build.pools import Choice, Pools
 from pointsman.build.providers import Providers
 from pointsman.build.services import ConfiguredService, Services
 from pointsman.clock import Clock, Rng
-from pointsman.config import Config, ModelConfig, Named
+from pointsman.config import Config, ModelConfig, Named, codes
 from pointsman.config.findings import Finding
 from pointsman.config.names import STAR
 from pointsman.config.problems import KeyPath, Problem
@@ -41,6 +43,7 @@ from pointsman.routing.snapshot import Snapshot, Upstream
 
 if TYPE_CHECKING:
     from pointsman.build.alternatives import Alternatives
+    from pointsman.build.discoveries import ConfiguredDiscovery
     from pointsman.build.entrances import Entrances
     from pointsman.build.tracing import MadeObject
     from pointsman.build.unlisted import Unlisted
@@ -74,18 +77,22 @@ def plan(
     previous: Snapshot | None = None,
     scrubber: Scrubber | None = None,
     router: Any = None,
+    fresh: bool = False,
 ) -> Plan:
     """All that plugins make of `config`, and from there its snapshot.
 
     Args:
         scrubber: is told of all secrets in `config`; when None that of `previous`, else a new one.
         router: what services are made for.
+        fresh: the router only just begins, so that what is new comes as if it had been there before.
 
     Raises: ConfigError with all problems at once; then nothing was started.
     """
     if scrubber is None:
         scrubber = Scrubber() if previous is None else previous.setting.scrubber
     draft = Draft(config, plugins, clock=clock, rng=rng, events=events, previous=previous, scrubber=scrubber)
+    if fresh:
+        draft.now = -inf
     return Plan(draft, router)
 
 
@@ -94,7 +101,8 @@ def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequen
 
     Raises: ConfigError with everything that is wrong.
     """
-    draft = _for_nothing(config, plugins, clock, rng)
+    draft = _for_nothing(with_environment(config, plugins), plugins, clock, rng)
+    draft.saw_secret = partial(_warn_of_secret, draft, set())
     Plan(draft).pools()
     if config.plugins.model_fields_set:
         from pointsman.config.plugin_rules import misnamed
@@ -104,8 +112,17 @@ def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequen
                 "no such distribution is installed, so this does nothing",
                 f"did you mean {meant!r}?",
             )
-            draft.warnings.append(config.problem(path, message, hint))
+            draft.warnings.append(config.problem(path, message, hint, code=codes.NO_SUCH_DISTRIBUTION))
     return draft.warnings
+
+
+def _warn_of_secret(draft: Draft, told: set[str], path: KeyPath, secret: str) -> None:
+    from pointsman.config.written_secrets import of_written_secret  # for those who check
+
+    problem = of_written_secret(draft.config, path, secret)
+    if problem is not None and problem.path not in told:
+        told.add(problem.path)
+        draft.warnings.append(problem)
 
 
 def traced(
@@ -156,10 +173,16 @@ def _for_nothing(config: Config, plugins: Plugins, clock: Clock, rng: Rng) -> Dr
     )
 
 
+def _records(sink: AuditSink) -> bool:
+    return bool(getattr(sink, "records_content", False))
+
+
 def _entrances(draft: Draft, factories: Factories, router: Any) -> Entrances | None:
     """Makes what stands before models; None where nothing does, as in most configurations."""
     config = draft.config
-    if not config.guards and not any(each.guards or each.selector for each in config.models.values()):
+    if not config.guards and not any(
+        each.guards or each.selector or each.mirror for each in config.models.values()
+    ):
         return None
     from pointsman.build.entrances import Entrances
 
@@ -189,6 +212,7 @@ class _Parts(Struct, frozen=True):
     choices: Mapping[str, Choice]
     pools: Pools
     services: Sequence[ConfiguredService]
+    discoveries: Sequence[ConfiguredDiscovery]
     entrances: Mapping[str, Entrance]
     general_entrance: Entrance | None
 
@@ -198,6 +222,7 @@ class Plan:
 
     Attributes:
         services: what is to live with the router.
+        discoveries: what is to look for servers and models.
     """
 
     def __init__(self, draft: Draft, router: Any = None) -> None:
@@ -209,10 +234,11 @@ class Plan:
         self._state = _shared(draft, self._factories)
         known = KnownModels(draft, self._factories)
         self._deployments = Deployments(draft, self._clients, known, self._state)
-        self._services = Services(draft, self._factories, router)
+        self._services = Services(draft, self._factories, router, self._state)
         self._entrances = _entrances(draft, self._factories, router)
         self._parts = self._made()
         self.services = self._parts.services
+        self.discoveries = self._parts.discoveries
 
     def snapshot(self) -> Snapshot:
         """The snapshot, onto which the state that is kept goes over with this. Raises ConfigError."""
@@ -225,16 +251,7 @@ class Plan:
         draft.adopt()
         snapshot = Snapshot(
             config=draft.config,
-            setting=Setting(
-                clock=draft.clock,
-                rng=draft.rng,
-                events=draft.events,
-                retry=parts.retry,
-                hedging=draft.config.hedging,
-                scrubber=draft.scrubber,
-                alarms=TimerHeap() if previous is None else previous.setting.alarms,
-                state=self._state,
-            ),
+            setting=self._setting(started),
             upstreams=parts.upstreams,
             pools=pools,
             lives=self._deployments.lives,
@@ -250,12 +267,35 @@ class Plan:
             another_strategy=lambda *asked: self._alternatives(*asked),
             unlisted=lambda *asked: self._unlisted(*asked),
             entrances=parts.entrances,
-            general_entrance=parts.general_entrance,
+            general_entrance=self._general_entrance(started),
         )
         if previous is not None:
             self._go_on(snapshot, previous)
         draft.forget_the_past()
         return snapshot
+
+    def _general_entrance(self, sinks: Sequence[AuditSink]) -> Entrance | None:
+        """What stands before models without one of their own: where content is recorded, all have one."""
+        if self._parts.general_entrance is None and any(map(_records, sinks)):
+            from pointsman.routing.entrance import Entrance
+
+            return Entrance((), 0, self._draft.config.timeouts.total)
+        return self._parts.general_entrance
+
+    def _setting(self, sinks: Sequence[AuditSink]) -> Setting:
+        draft = self._draft
+        return Setting(
+            clock=draft.clock,
+            rng=draft.rng,
+            events=draft.events,
+            retry=self._parts.retry,
+            hedging=draft.config.hedging,
+            scrubber=draft.scrubber,
+            alarms=TimerHeap() if draft.previous is None else draft.previous.setting.alarms,
+            state=self._state,
+            admitting=tuple(cast("AwaitedAuditSink", sink) for sink in sinks if hasattr(sink, "admit")),
+            recording=tuple(cast("RecordingAuditSink", sink) for sink in sinks if _records(sink)),
+        )
 
     def _go_on(self, snapshot: Snapshot, previous: Snapshot) -> None:
         """Make what calls have asked for, so that what is known of it goes on."""
@@ -297,6 +337,7 @@ class Plan:
             self._factories.strategy(config.strategy, ("strategy",))  # nobody's, and checked all the same
         choices = {name: pools.choice(name, model) for name, model in models.items()}
         services = self._services.made()
+        discoveries = self._discoveries(upstreams)
         entrances, general = ({}, None) if self._entrances is None else self._entrances.made()
         self._draft.refuse()
         assert retry is not None
@@ -307,9 +348,17 @@ class Plan:
             {name: choice for name, choice in choices.items() if choice is not None},
             pools,
             services,
+            discoveries,
             entrances,
             general,
         )
+
+    def _discoveries(self, upstreams: Mapping[str, Upstream | None]) -> Sequence[ConfiguredDiscovery]:
+        if not any(each.discovers for each in self._draft.config.providers.values()):
+            return ()
+        from pointsman.build.discoveries import Discoveries  # few configurations have any
+
+        return Discoveries(self._draft, self._factories, self._clients).made(upstreams)
 
     def pools(self) -> Mapping[str, Pool]:
         """The models, with the state of their deployments. Raises ConfigError."""
@@ -321,6 +370,8 @@ class Plan:
         }
         for name in parts.choices.keys() - made.keys():
             self._poll(models[name], parts.choices[name], parts.upstreams)
+        if self._entrances is not None:
+            self._entrances.expect_prices(made)
         self._draft.refuse()
         pools = {name: pool for name, pool in made.items() if pool is not None}
         self._warn_of_long_chains(pools, parts.retry)
@@ -343,9 +394,8 @@ class Plan:
                 hint = "each that is ready gets one, and none is asked twice; allow more attempts for retries"
                 config = self._draft.config
                 own = name in config.models and config.models[name].fallback is not None
-                problem = config.problem(
-                    ("models", name, "fallback") if own else ("fallback",), message, hint
-                )
+                path = ("models", name, "fallback") if own else ("fallback",)
+                problem = config.problem(path, message, hint, code=codes.LONG_CHAIN)
                 self._draft.warnings.append(problem)
 
     def _sink(self, named: Named, path: KeyPath) -> Callable[[], AuditSink | None] | None:

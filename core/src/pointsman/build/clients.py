@@ -12,7 +12,7 @@ from pointsman.auth import Auth
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.build.transports import Transports
-from pointsman.config import DeploymentConfig, Named, ProviderConfig
+from pointsman.config import DeploymentConfig, Named, ProviderConfig, codes
 from pointsman.config.problems import KeyPath
 from pointsman.http.client import Client, Endpoint
 from pointsman.http.failures import Used
@@ -40,19 +40,20 @@ class Clients:
     ) -> Client:
         """A client of a provider, with the limits of one `deployment`. Raises TransportUnavailable.
 
-        `headers`: its requests carry the provider's own headers.
+        `headers`: its requests go to the provider itself, with its own headers, and to its `address`.
         """
         own = config.headers.items() if headers else ()
-        more = {name: value.get_secret_value() for name, value in own}
+        more = {name: value.reveal() for name, value in own}
+        address = config.address if headers else None
         return Client(
-            replace(endpoint, headers={**endpoint.headers, **more}),
+            replace(endpoint, headers={**endpoint.headers, **more}, address=address or endpoint.address),
             self._transport(config, deployment),
             auth=auth,
             clock=self._draft.clock,
             connect_timeout=self.connect_timeout(config, deployment),
             scrubber=self._draft.scrubber,
             plugins=Used(
-                auth="" if config.credential is None else config.credential.type,
+                auth=config.credentials[0].type if config.credentials else "",
                 transport=self._named(config).type,
             ),
         )
@@ -103,10 +104,12 @@ class Clients:
             connect_timeout=self.connect_timeout(config, deployment),
             keepalive_expiry=config.keepalive,
             http2=config.http2,
-            proxy=None if config.proxy is None else config.proxy.get_secret_value(),
+            proxy=None if config.proxy is None else config.proxy.reveal(),
             ca_file=config.ca_file,
             client_cert=None if config.client_cert is None else (config.client_cert, config.client_key),
             trust_env=config.trust_env,
+            client_key_password=config.client_key_password,
+            min_tls=config.min_tls,
         )
 
     def connect_timeout(self, config: ProviderConfig, deployment: DeploymentConfig | None = None) -> float:
@@ -118,4 +121,4 @@ class Clients:
         try:
             make()
         except TransportUnavailable as error:
-            self._draft.problem(path, str(error))
+            self._draft.problem(path, str(error), code=codes.CANNOT_BE_DONE)

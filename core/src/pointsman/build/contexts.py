@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pointsman.audit import AuditContext
 from pointsman.auth import Auth, AuthContext, Secret, is_plain
 from pointsman.clock import Clock, Rng
 from pointsman.config import DeploymentConfig
+from pointsman.discovery import DiscoveryContext
 from pointsman.guard import GuardContext
 from pointsman.http.client import Client, Endpoint
 from pointsman.prices import PriceContext
@@ -20,11 +21,12 @@ from pointsman.provider import ProviderContext
 from pointsman.retry import RetryContext
 from pointsman.selector import Ask, SelectorContext
 from pointsman.service import ServiceContext
-from pointsman.state import StateContext
+from pointsman.state import SharedNotices, StateContext
 from pointsman.strategy import ConfiguredMember, RichMember, StrategyContext
 from pointsman.surface import Calls, Catalogue, SurfaceContext, Tickets
 from pointsman.transports.factory import TransportContext
 from pointsman.transports.options import TransportOptions, TransportUnavailable
+from pointsman.types import ModelInfo
 
 
 def as_configured(deployment: DeploymentConfig) -> ConfiguredMember:
@@ -42,6 +44,14 @@ async def _ask_nobody(*_asked: Any, **_options: Any) -> Any:
     raise RuntimeError("there is no router here, which could be asked")
 
 
+def _no_client(_endpoint: Endpoint) -> Any:
+    raise TransportUnavailable("there is no client here")
+
+
+async def _no_models() -> Sequence[ModelInfo]:
+    return ()
+
+
 def _no_other(name: str) -> Any:
     raise TransportUnavailable(f"there is no transport {name!r} here")
 
@@ -57,6 +67,7 @@ class Contexts:
         self._clock = clock
         self._rng = rng
         self._directory = directory
+        self._shared: dict[Hashable, Any] = {}
 
     def provider(
         self,
@@ -79,10 +90,23 @@ class Contexts:
         )
 
     def auth(
-        self, type: str, settings: Any = None, *, provider: str, http: Callable[[Endpoint], Client]
+        self,
+        type: str,
+        settings: Any = None,
+        *,
+        provider: str,
+        http: Callable[[Endpoint], Client],
+        section: Any = None,
     ) -> AuthContext:
         """That of the source of the credentials of `provider`."""
-        return AuthContext(**self._common("auth", type, settings), provider=provider, http=http)
+        return AuthContext(
+            **self._common("auth", type, settings),
+            provider=provider,
+            http=http,
+            directory=self._directory,
+            section=section,
+            shared=self._shared,
+        )
 
     def retry(self, type: str, settings: Any = None) -> RetryContext:
         """That of a retry policy."""
@@ -138,10 +162,18 @@ class Contexts:
             directory=self._directory,
         )
 
-    def service(self, type: str, settings: Any = None, *, router: Any, scrub: Scrub) -> ServiceContext:
+    def service(
+        self,
+        type: str,
+        settings: Any = None,
+        *,
+        router: Any,
+        scrub: Scrub,
+        state: SharedNotices | None = None,
+    ) -> ServiceContext:
         """That of a service of `router`."""
         common = self._common("service", type, settings)
-        return ServiceContext(**common, router=router, directory=self._directory, scrub=scrub)
+        return ServiceContext(**common, router=router, directory=self._directory, scrub=scrub, state=state)
 
     def state(self, type: str, settings: Any = None, *, address: Secret | None = None) -> StateContext:
         """That of a store of what routers share."""
@@ -150,6 +182,20 @@ class Contexts:
     def prices(self, type: str, settings: Any = None) -> PriceContext:
         """That of a source of prices."""
         return PriceContext(**self._common("prices", type, settings))
+
+    def discovery(
+        self,
+        type: str,
+        settings: Any = None,
+        *,
+        provider: str,
+        base_url: str | None = None,
+        http: Callable[[Endpoint], Client] = _no_client,
+        models: Callable[[], Awaitable[Sequence[ModelInfo]]] = _no_models,
+    ) -> DiscoveryContext:
+        """That of what finds the servers or the models of `provider`."""
+        common = self._common("discovery", type, settings)
+        return DiscoveryContext(**common, provider=provider, base_url=base_url, http=http, models=models)
 
     def transport(
         self,

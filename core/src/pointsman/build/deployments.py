@@ -9,12 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pointsman._internal.plugin_errors import OWN
-from pointsman.auth import Secret, is_plain
+from pointsman.auth import Fixed, Secret, is_plain
 from pointsman.build.clients import Clients
 from pointsman.build.draft import Draft
 from pointsman.build.known_models import KnownModels
 from pointsman.build.takeover import LiveSettings, new_state, settle
-from pointsman.config import DeploymentConfig, LimitsConfig, ModelConfig
+from pointsman.config import DeploymentConfig, LimitsConfig, ModelConfig, codes
 from pointsman.config.findings import Finding
 from pointsman.config.names import STAR
 from pointsman.config.problems import KeyPath
@@ -29,6 +29,7 @@ from pointsman.resilience.loaded_models import POLL_SECONDS, ModelServer
 from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.resilience.quantiles import Window
 from pointsman.resilience.rate_limit import Gcra, Oversize, RateLimits, RateLimitScope
+from pointsman.routing.credential_watch import CredentialWatch
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
 from pointsman.routing.snapshot import Polled, Upstream
@@ -73,7 +74,7 @@ class Deployments:
 
     def _templates(self) -> Sequence[DeploymentConfig]:
         """What the configuration says of deployments that are known when somebody asks for them."""
-        models = self._draft.config.models
+        models = self._draft.config.described_models()
         if not any(STAR in name for name in models):
             return ()
         from pointsman.config.deployment_templates import templates_in  # for patterns
@@ -195,6 +196,7 @@ class Deployments:
             self._draft.problem(
                 (*path, "defaults", *each.split(".", 1)),
                 "never holds: it is forced, too",
+                code=codes.NOT_TOGETHER,
                 hint="keep one of them",
             )
 
@@ -205,7 +207,8 @@ class Deployments:
             try:
                 read |= default_options({name: value})
             except InvalidRequest as error:
-                wrong = Finding((*path, name), error.message, at_key=not is_option(name))
+                at_key = not is_option(name)
+                wrong = Finding((*path, name), error.message, at_key=at_key, code=codes.OPTION)
                 self._draft.found.append(wrong)
         return read
 
@@ -260,7 +263,8 @@ class Deployments:
                     upstream.config, endpoint, upstream.auth, config
                 )
             except TransportUnavailable as error:
-                self._draft.problem(path, self._draft.scrubber.shown(error))
+                shown = self._draft.scrubber.shown(error)
+                self._draft.problem(path, shown, code=codes.CANNOT_BE_DONE)
         self.limits[id] = limits = self._rate_limits(said, upstream)
         credential = self._credential(upstream)
         adopt = partial(self._adopt, live, settings, limits, credential, self.clients.get(id), endpoint)
@@ -272,7 +276,9 @@ class Deployments:
         """Whether another server answers under that name now."""
         old = None if self._draft.previous is None else self._draft.previous.config.providers.get(provider)
         new = self._draft.config.providers[provider]
-        return old is not None and (old.type, old.base_url) != (new.type, new.base_url)
+        if old is None:
+            return False
+        return (old.type, old.base_url, old.address) != (new.type, new.base_url, new.address)
 
     def _kept_client(
         self, live: DeploymentState, config: DeploymentConfig, upstream: Upstream
@@ -320,7 +326,8 @@ class Deployments:
     def _rate_limits(self, config: DeploymentConfig, upstream: Upstream) -> RateLimits | None:
         """What a deployment counts against: its own limits, those of its provider, and shared ones."""
         named = [(f"deployment {config.id}", config.limits)]
-        named.append((f"provider {config.provider}", upstream.config.limits))
+        # Of the servers of one provider together: it is one account.
+        named.append((f"provider {self._draft.config.family(config.provider)}", upstream.config.limits))
         shared = (*config.shared_limits, *upstream.config.shared_limits)
         named += [(f"limit {name}", self._draft.config.limits[name]) for name in shared]
         scopes = [self._scope(name, limits) for name, limits in named if limits is not None]
@@ -349,16 +356,22 @@ class Deployments:
         return self.scopes[name]
 
     def _credential(self, upstream: Upstream) -> Credential:
-        """What the upstreams with the same secret share, by whatever way it is configured."""
+        """What the upstreams at one address with the same secret share, by whatever way it is configured."""
         secret: object = None
         with suppress(*OWN):  # a plugin's own, which may have none before its first call
             secret = upstream.auth.current() if is_plain(upstream.auth) else None  # it will be another one
-        key = secret if isinstance(secret, Secret) else upstream.config.credential or upstream.provider.name
+        own = upstream.config.credentials or upstream.provider.name
+        whose = secret if isinstance(secret, Secret) else own
+        # A gateway or a proxy in front of several knows one key for all, and each of these may refuse it.
+        key = (whose, upstream.config.base_url)
         before = () if self._draft.previous is None else self._draft.previous.credentials
         same = [each for known, each in (*self.credentials, *before) if known == key]
         credential = same[0] if same else Credential()
         if all(each is not credential for _, each in self.credentials):
             self.credentials.append((key, credential))
+            if not isinstance(upstream.auth, Fixed):
+                watch = CredentialWatch(credential, upstream.auth, self._draft.clock, upstream.provider.name)
+                credential.refused = watch.begin
         return credential
 
     def _adopt(

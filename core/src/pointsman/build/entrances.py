@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pointsman.build.asking import Asking
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
+from pointsman.config import codes
 from pointsman.config.problems import KeyPath
 from pointsman.config.sections import GuardConfig, ModelConfig
 from pointsman.routing.entrance import ConfiguredGuard, ConfiguredSelector, Entrance
+from pointsman.routing.pool import Pool
+
+if TYPE_CHECKING:
+    from pointsman.mirroring.mirror import Mirror
 
 C = TypeVar("C", ConfiguredGuard, ConfiguredSelector)
 
@@ -41,9 +46,11 @@ class Entrances:
         for name, model in config.described_models().items():
             own = self._guards(model.guards, ("models", name, "guards"), name)
             selector = self._selector(name, model)
-            if own or around_all or selector is not None:
+            mirror = self._mirror(name, model)
+            if own or around_all or selector is not None or mirror is not None:
                 guards = (*around_all, *own)
-                by_name[name] = Entrance(guards, len(own), model.timeouts.total or total, selector)
+                total_of = model.timeouts.total or total
+                by_name[name] = Entrance(guards, len(own), total_of, selector, mirror)
         self._kept_guards, self._kept_selectors = [], []  # what does not go on is not kept in memory
         return by_name, Entrance(around_all, 0, total) if around_all else None
 
@@ -94,6 +101,36 @@ class Entrances:
         old = _taken(self._kept_selectors, made(selector=selector))
         return made(selector=selector if old is None else old.selector)
 
+    def _mirror(self, name: str, model: ModelConfig) -> Mirror | None:
+        if model.mirror is None:
+            return None
+        from pointsman.mirroring.mirror import Mirror  # few routers have one
+
+        previous = None if self._draft.previous is None else self._draft.previous.entrances.get(name)
+        old = None if previous is None else previous.mirror
+        if isinstance(old, Mirror) and old.config.to == model.mirror.to:
+            self._draft.adoptions.append(partial(old.configure, model.mirror))
+            return old
+        made = Mirror(name, model.mirror, self._draft.rng)
+        if isinstance(old, Mirror):
+            self._draft.adoptions.append(partial(made.spend_on, old))
+        return made
+
+    def expect_prices(self, pools: Mapping[str, Pool | None]) -> None:
+        """Copies whose money is counted go where a call has a known price; else that is a problem."""
+        config = self._draft.config
+        names = config.names()
+        for name, model in config.models.items():
+            pool = None if model.mirror is None else pools.get(names.target(model.mirror.to))
+            if model.mirror is None or model.mirror.budget is None or pool is None:
+                continue
+            unknown = [each.id for each in pool.deployments if each.price is None]
+            if unknown:
+                message = f"nobody knows what a call of {', '.join(unknown)} costs, so this cannot be kept to"
+                hint = "say its `price`, such as `{input: 0, output: 0}` for a machine of your own"
+                path = ("models", name, "mirror", "budget")
+                self._draft.problem(path, message, hint=hint, code=codes.UNKNOWN_COST)
+
     def warn(self) -> None:
         """Of guards that a request does not meet where it falls back on a model."""
         config = self._draft.config
@@ -112,7 +149,8 @@ class Entrances:
                     )
                     where = "at models that have no `fallback`" if general else f"at {name!r}"
                     hint = f"name them {where} too, or under the general `guards`"
-                    self._draft.warnings.append(config.problem((*path, n), message, hint))
+                    code = codes.GUARD_MISSED
+                    self._draft.warnings.append(config.problem((*path, n), message, hint, code=code))
 
 
 def _before(draft: Draft) -> tuple[list[ConfiguredGuard], list[ConfiguredSelector]]:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from pointsman._internal.plugin_errors import OWN, fault
 from pointsman._internal.settings import Section
-from pointsman.auth import Secret
 from pointsman.build.contexts import as_configured
 from pointsman.build.draft import Draft
-from pointsman.config import DeploymentConfig, Named
+from pointsman.config import Config, DeploymentConfig, Named, codes
 from pointsman.config.findings import Finding
 from pointsman.config.problems import KeyPath
 from pointsman.context import Context
 from pointsman.errors import ConfigError, InvalidRequest, PluginError
 from pointsman.plugins.interfaces import lack
+from pointsman.plugins.registry import PassedInBroken
 from pointsman.retry import RetryPolicy
 from pointsman.strategy import Strategy
 from pointsman.transports.options import TransportUnavailable
@@ -56,10 +56,13 @@ class Factories:
 
     def offered(self, kind: str, name: str, path: KeyPath) -> Any:
         """The factory of that kind and name; None with a problem."""
+        unsaid = path[0] in Config.model_fields and path[0] not in self._draft.config.model_fields_set
         try:
-            return self._draft.plugins.get(kind, name)
+            return self._draft.plugins.get(kind, name, unsaid=unsaid)
         except PluginError as error:
-            self._draft.problem(path, error.message)
+            # What a program passed in is no matter of the place that asked first, nor of all that ask.
+            place = () if isinstance(error, PassedInBroken) else path
+            self._draft.problem(place, error.message, code=codes.NO_SUCH_PLUGIN)
             return None
 
     def validated(self, model: type[M] | None, settings: object, path: KeyPath) -> M | None:
@@ -67,10 +70,11 @@ class Factories:
         kind: object = model
         if not (isinstance(kind, type) and issubclass(kind, BaseModel | Section)):
             wanted = "a class that inherits BaseModel of pydantic"
-            self._draft.problem(path, f"the `settings` of its factory are {kind!r:.50}; expected {wanted}")
+            message = f"the `settings` of its factory are {kind!r:.50}; expected {wanted}"
+            self._draft.problem(path, message, code=codes.PLUGIN_FAILED)
             return None
         made = self._draft.config.validate_settings(model, settings, path, self._draft.found)
-        self._draft.scrubber.know(secrets_in(made))
+        self._draft.hide(made, path)
         return made
 
     def made(self, kind: str, named: Named, path: KeyPath, context: Callable[[str, Any], Context]) -> Any:
@@ -98,7 +102,8 @@ class Factories:
             return None if settings is None else (factory, settings)
         if given:
             place = (*path, next(iter(given)))
-            self._draft.found.append(Finding(place, f"{factory.name} takes no settings", at_key=True))
+            message = f"{factory.name} takes no settings"
+            self._draft.found.append(Finding(place, message, at_key=True, code=codes.NO_SETTINGS))
             return None
         return factory, None
 
@@ -108,7 +113,8 @@ class Factories:
         try:
             made = make() if trace is None else trace.timed(kind, name, path, make)
         except (ConfigError, InvalidRequest, ValueError, TransportUnavailable) as error:
-            self._draft.problem(path, self._draft.scrubber.shown(error))
+            shown = self._draft.scrubber.shown(error)
+            self._draft.problem(path, shown, code=codes.REFUSED_BY_PLUGIN)
             return None
         except (*OWN, SystemExit) as error:  # somebody else's code: anything can happen
             fault(kind, name, "make", error, scrub=self._draft.scrubber.text)
@@ -117,25 +123,7 @@ class Factories:
             did = lack(kind, made)
             if did is None:
                 return made
-        self._draft.problem(
-            path, f"the factory of {kind} {name!r} from {self._draft.plugins.origin(kind, name)} {did}"
-        )
+        origin = self._draft.plugins.origin(kind, name)
+        message = f"the factory of {kind} {name!r} from {origin} {did}"
+        self._draft.problem(path, message, code=codes.PLUGIN_FAILED)
         return None
-
-
-def secrets_in(value: object) -> Iterator[str]:
-    """What the settings of a plugin keep secret, at any depth."""
-    match value:
-        case SecretStr():
-            yield value.get_secret_value()
-        case Secret():
-            yield value.reveal()
-        case BaseModel() | Section():
-            for _, each in value:
-                yield from secrets_in(each)
-        case Mapping():
-            for each in value.values():
-                yield from secrets_in(each)
-        case list() | tuple():
-            for each in value:
-                yield from secrets_in(each)

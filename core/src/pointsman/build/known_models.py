@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from pointsman._internal.plugin_errors import OWN, fault
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
-from pointsman.config import DeploymentConfig
+from pointsman.config import DeploymentConfig, codes
 from pointsman.prices import KnownModel, Price, PriceSource
 from pointsman.routing.snapshot import Upstream
 
@@ -61,7 +61,8 @@ class KnownModels:
             did = f"said of {model!r} {wrong}"
             fault("prices", name, "look", did, scrub=scrub)
         # What is asked for later than at the start goes on without: nobody looks at this any more.
-        self._draft.problem(("prices", n), f"the source of prices {name!r} {did}")
+        message = f"the source of prices {name!r} {did}"
+        self._draft.problem(("prices", n), message, code=codes.PLUGIN_FAILED)
         return None
 
 

@@ -12,7 +12,7 @@ from pointsman._internal.plugin_errors import OWN, fault
 from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
-from pointsman.config import DeploymentConfig, ModelConfig, Named
+from pointsman.config import DeploymentConfig, ModelConfig, Named, codes
 from pointsman.config.problems import KeyPath
 from pointsman.errors import FallbackOn, Outcome, PluginError
 from pointsman.provider import ProviderFactory
@@ -20,6 +20,7 @@ from pointsman.requests.requirements import show, unmet
 from pointsman.resilience.admission_queue import AdmissionQueue
 from pointsman.resilience.fair_queue import FairQueue
 from pointsman.resilience.retry_budget import HEDGES, BudgetSettings, RetryBudget
+from pointsman.resilience.token_estimate import Estimator
 from pointsman.retry import RetryPolicy
 from pointsman.routing.deployment import Deployment, estimator_for
 from pointsman.routing.lease import NEVER_SENT, Lease
@@ -96,9 +97,8 @@ class Pools:
             and config.max_in_flight is None
             and self._draft.listed
         ):
-            self._draft.problem(
-                (*path, "max_in_flight"), "adaptive_concurrency needs it: it searches between 1 and this"
-            )
+            message = "adaptive_concurrency needs it: it searches between 1 and this"
+            self._draft.problem((*path, "max_in_flight"), message, code=codes.NEEDS_ANOTHER)
 
     def _check_require(self, model: ModelConfig, path: KeyPath) -> None:
         providers = self._draft.config.providers
@@ -110,6 +110,7 @@ class Pools:
             self._draft.problem(
                 (*path, "require"),
                 f"no deployment of it meets {show(model.require)}",
+                code=codes.CANNOT_BE_DONE,
                 hint="give one the labels, or its provider",
                 rests_on=[
                     (*path, "deployments"),
@@ -155,7 +156,7 @@ class Pools:
         try:
             return self._new_pool(name, model, deployments, strategy, retry, sibling or old)
         except PluginError as error:
-            self._draft.problem(place, error.message)
+            self._draft.problem(place, error.message, code=codes.PLUGIN_FAILED)
             return None
 
     def _new_pool(
@@ -184,7 +185,7 @@ class Pools:
             retry=retry,
             retry_name=(model.retry or config.retry).type,
             panic_threshold=config.panic_threshold,
-            estimator=estimator_for(deployments) if counts_tokens else None,
+            estimator=_estimator(deployments, old) if counts_tokens else None,
             rng=self._draft.rng,
             budget=self._budget(None if retry is None else retry.budget, old),
             hedges=self._hedges(old),
@@ -229,6 +230,14 @@ def restore(strategy: Strategy, old: Pool) -> None:
         return
     except OWN as error:
         fault("strategy", old.strategy_name, "restore", error, scrub=old.scrub)
+
+
+def _estimator(deployments: Sequence[Deployment], old: Pool | None) -> Estimator:
+    """What estimates requests; a reload does not have it learn again how long the answers are."""
+    made = estimator_for(deployments)
+    if old is not None and old.estimator is not None:
+        made.go_on(old.estimator)
+    return made
 
 
 def _kept(old: RetryBudget | None, settings: BudgetSettings) -> RetryBudget:

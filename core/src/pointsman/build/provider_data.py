@@ -12,12 +12,13 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_m
 from pointsman import errors
 from pointsman._internal.settings import Count, Section, setting
 from pointsman._internal.suggest import did_you_mean
-from pointsman.build.factories import secrets_in
+from pointsman.config import codes
 from pointsman.config.document import Document
 from pointsman.config.findings import Finding, findings, kind
 from pointsman.config.kinds import BaseUrl, Headers, Word
 from pointsman.config.problems import KeyPath, config_error
 from pointsman.config.readers.files import parse
+from pointsman.config.secret_values import secrets_in
 from pointsman.errors import CallError, ConfigError, PluginError
 from pointsman.http.client import Endpoint
 from pointsman.plugins.data_files import DataFile
@@ -146,9 +147,11 @@ def provider_type(file: DataFile, base: Callable[[str], ProviderFactory]) -> Pro
     Raises: ConfigError with all that is wrong, each with line and column.
     """
     document = parse(file.content, suffix=".yaml", file=file.shown)
+    document.expect_ours()
     data = document.data
     if not isinstance(data, Mapping):
-        raise _error(document, [Finding((), f"expected a mapping, not {kind(data)}", "begin with 'like:'")])
+        message = f"expected a mapping, not {kind(data)}"
+        raise _error(document, [Finding((), message, "begin with 'like:'", code=codes.NO_MAPPING)])
     found = list(_said_where_it_must_not_be(data))
     said = _read(data, found)
     if said is None:
@@ -156,7 +159,8 @@ def provider_type(file: DataFile, base: Callable[[str], ProviderFactory]) -> Pro
     try:
         like = base(said.like)
     except PluginError as error:
-        raise _error(document, [*found, Finding(("like",), error.message)]) from error
+        wrong = Finding(("like",), error.message, code=codes.NO_SUCH_PLUGIN)
+        raise _error(document, [*found, wrong]) from error
     settings = _settings_with(file.name, like.settings, said.settings, found)
     if found:
         raise _error(document, found)
@@ -167,7 +171,7 @@ def _error(document: Document, found: Sequence[Finding]) -> ConfigError:
     problems = []
     for each in {(each.path, each.message): each for each in found}.values():
         hint = each.hint() if callable(each.hint) else each.hint
-        problems.append(document.problem(each.path, each.message, hint, key=each.at_key))
+        problems.append(document.problem(each.path, each.message, hint, key=each.at_key, code=each.code))
     return config_error(problems, file=document.file)
 
 
@@ -202,14 +206,14 @@ def _with_our_hint(finding: Finding) -> Finding:
     """`finding`, which was made as one of a configuration, with what would help here."""
     path = finding.path
     if not finding.at_key or not finding.message.startswith("unknown key"):
-        return Finding(path, finding.message, None, finding.at_key)
+        return Finding(path, finding.message, None, finding.at_key, code=finding.code)
     key = str(path[-1])
     if len(path) == 1 and key.casefold() in _KEYS:
         hint: str | None = "a credential belongs to who uses this; write credential: {variable: ACME_API_KEY}"
     else:
         section = ProviderData if len(path) == 1 else _SECTIONS.get(str(path[0]))
         hint = did_you_mean(key, section.model_fields) if section is not None else None
-    return Finding(path, finding.message, hint, at_key=True)
+    return Finding(path, finding.message, hint, at_key=True, code=finding.code)
 
 
 def _said_where_it_must_not_be(data: Mapping[str, Any]) -> Iterator[Finding]:
@@ -218,14 +222,16 @@ def _said_where_it_must_not_be(data: Mapping[str, Any]) -> Iterator[Finding]:
     for name in headers if isinstance(headers, Mapping) else ():
         if re.fullmatch(_CARRIES_CREDENTIAL, str(name), re.IGNORECASE):
             hint = f"write credential: {{variable: ACME_API_KEY, header: {name}}}"
-            yield Finding(("headers", name), "this header carries a credential, which no package holds", hint)
+            message = "this header carries a credential, which no package holds"
+            yield Finding(("headers", name), message, hint, code=codes.CREDENTIAL_IN_DATA)
     for path, text in _texts(data, ()):
         # What stands in `errors` are the upstream's words, and some of them speak of tokens.
         if path[0] != "errors" and re.match(_LIKE_CREDENTIAL, text.strip(), re.IGNORECASE):
             hint = "it belongs into the environment of who uses this, never into a package; withdraw it"
-            yield Finding(path, "this looks like a credential", hint)
+            yield Finding(path, "this looks like a credential", hint, code=codes.CREDENTIAL_IN_DATA)
         elif "${" in text:
-            yield Finding(path, "nothing is filled in here", "a configuration can say ${…}; data cannot")
+            hint = "a configuration can say ${…}; data cannot"
+            yield Finding(path, "nothing is filled in here", hint, code=codes.REFERENCE_IN_DATA)
 
 
 def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
@@ -249,7 +255,8 @@ def _settings_with(
     if not defaults:
         return model  # type: ignore[no-any-return]
     if not (isinstance(model, type) and issubclass(model, BaseModel)) or not model.model_fields:
-        found.append(Finding(("settings",), "the type that this is like has no settings"))
+        message = "the type that this is like has no settings"
+        found.append(Finding(("settings",), message, code=codes.NO_SETTINGS))
         return BaseModel
     try:
         made = model.model_validate(dict(defaults))
@@ -261,7 +268,9 @@ def _settings_with(
         ]
     else:
         if any(True for _ in secrets_in(made)):
-            found.append(Finding(("settings",), "one of these is a secret", "a configuration says it"))
+            hint = "a configuration says it"
+            secret = Finding(("settings",), "one of these is a secret", hint, code=codes.CREDENTIAL_IN_DATA)
+            found.append(secret)
 
     def with_defaults(cls: Any, value: Any) -> Any:  # noqa: ARG001 - by this name pydantic knows what it is
         return {**defaults, **value} if isinstance(value, Mapping) else value
@@ -303,7 +312,7 @@ class _Dress:
     """Has the calls of a provider go out, and its errors read, as the data say."""
 
     def __init__(self, said: ProviderData) -> None:
-        self._headers = {name: value.get_secret_value() for name, value in said.headers.items()}
+        self._headers = {name: value.reveal() for name, value in said.headers.items()}
         credential = said.credential
         self._authorize = None
         if credential is not None and credential.header is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 from pydantic import BaseModel
@@ -13,7 +13,7 @@ from pointsman.auth import Auth, Fixed, Secret, is_plain
 from pointsman.build.clients import Clients
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
-from pointsman.config import ProviderConfig
+from pointsman.config import CredentialConfig, ProviderConfig, codes
 from pointsman.config.problems import KeyPath
 from pointsman.errors import InvalidRequest, PluginError
 from pointsman.events import HealthChanged
@@ -24,7 +24,10 @@ from pointsman.routing.deployment_state import DeploymentState
 from pointsman.routing.snapshot import Upstream
 from pointsman.transports.options import TransportUnavailable
 
-_BESIDE = ("health", "labels", "limits", "models", "shared_limits", "timeouts")
+if TYPE_CHECKING:
+    from pointsman.http.renewal import Renewal
+
+_BESIDE = ("discover", "health", "labels", "limits", "max_in_flight", "models", "shared_limits", "timeouts")
 """What is said at a provider and not to it: neither the object nor its clients are made of these."""
 
 
@@ -53,7 +56,7 @@ class Providers:
 
     def _new(self, name: str, config: ProviderConfig) -> Upstream | None:
         path: KeyPath = ("providers", name)
-        self._know(config)
+        self._know(config, path)
         for_tokens: list[Client] = []
         auth = self._auth(name, config, for_tokens)
         works = self._clients.can_be_made(config, path)
@@ -77,7 +80,7 @@ class Providers:
         try:
             return with_preset(factory, config.preset)
         except PluginError as error:
-            self._draft.problem((*path, "preset"), error.message)
+            self._draft.problem((*path, "preset"), error.message, code=codes.NO_SUCH_PRESET)
             return None
 
     def _lacks_address(self, config: ProviderConfig, factory: ProviderFactory, path: KeyPath) -> bool:
@@ -86,6 +89,7 @@ class Providers:
         self._draft.problem(
             path,
             f"a provider {_of(config)} has no usual address",
+            code=codes.LACKS_ADDRESS,
             hint=f"add `base_url: {factory.base_url_form}`, with what is yours in place of the capitals",
         )
         return True
@@ -93,12 +97,13 @@ class Providers:
     def _lacks_credential(self, config: ProviderConfig, factory: ProviderFactory, path: KeyPath) -> bool:
         # Elsewhere than at its usual address, if it has one, there may be a server of one's own.
         elsewhere = factory.base_url_form is None and config.base_url is not None
-        if not factory.needs_key or elsewhere or config.credential is not None:
+        if not factory.needs_key or elsewhere or config.credentials:
             return False
         variable = factory.key_variable or "API_KEY"
         self._draft.problem(
             path,
             f"a provider {_of(config)} needs a credential",
+            code=codes.LACKS_CREDENTIAL,
             hint=f'add `auth: {{type: env, name: {variable}}}` or `api_key: "${{{variable}}}"`',
         )
         return True
@@ -139,14 +144,15 @@ class Providers:
             if provider.endpoint is not None:  # one for nothing: its headers may be none that can be sent
                 self._clients.client(config, provider.endpoint, auth)
         except (InvalidRequest, TransportUnavailable) as error:
-            self._draft.problem(path, self._draft.scrubber.shown(error))
+            shown = self._draft.scrubber.shown(error)
+            self._draft.problem(path, shown, code=codes.CANNOT_BE_DONE)
             return None
         return Upstream(config, factory, provider, auth, open_client, own, for_tokens)
 
     def _auth(self, name: str, config: ProviderConfig, opened: list[Client]) -> Auth | None:
         """Where the credential of a provider comes from; its clients join those `opened`."""
         key = "auth" if config.api_key is None else "api_key"
-        if config.credential is None:
+        if not config.credentials:
             return Fixed(None)
 
         def open_client(endpoint: Endpoint) -> Client:
@@ -154,11 +160,38 @@ class Providers:
             opened.append(client)
             return client
 
-        context = partial(self._draft.contexts.auth, provider=name, http=open_client)
         path: KeyPath = ("providers", name, key)
-        auth: Auth | None = self._factories.made("auth", config.credential, path, context)
-        if auth is None or is_plain(auth):
-            return auth
+        listed = isinstance(config.auth, list)
+        made: list[tuple[CredentialConfig, Auth]] = []
+        for index, each in enumerate(config.credentials):
+            context = partial(
+                self._draft.contexts.auth, provider=name, http=open_client, section=self._section(each.type)
+            )
+            place: KeyPath = (*path, index) if listed else path
+            auth: Auth | None = self._factories.made("auth", each, place, context)
+            if auth is not None:
+                made.append((each, auth))
+        if len(made) < len(config.credentials):
+            return None
+        ((first, auth),) = made[:1]
+        in_turn = listed or first.has_an_end or hasattr(auth, "versions")
+        if not in_turn:
+            return auth if is_plain(auth) else self._renewal(name, first, auth)
+        from pointsman.http.rotation import (  # most providers have one credential
+            CredentialRotation,
+            RotationSource,
+        )
+
+        sources = [
+            RotationSource(each.type, self._renewal(name, each, auth), auth, each.not_before, each.not_after)
+            for each, auth in made
+        ]
+        draft = self._draft
+        return CredentialRotation(
+            sources, clock=draft.clock, rng=draft.rng, scrubber=draft.scrubber, provider=name
+        )
+
+    def _renewal(self, name: str, config: CredentialConfig, auth: Auth) -> Renewal:
         from pointsman.http.renewal import Renewal  # most credentials need nothing of it
 
         return Renewal(
@@ -166,13 +199,23 @@ class Providers:
             clock=self._draft.clock,
             rng=self._draft.rng,
             scrubber=self._draft.scrubber,
-            plugin=config.credential.type,
+            plugin=config.type,
             provider=name,
         )
 
-    def _know(self, config: ProviderConfig) -> None:
+    def _section(self, type: str) -> Any:
+        """What stands at the top under the name of a type of credentials; None where it is wrong, too."""
+        draft = self._draft
+        if type not in draft.config.sections or type not in draft.plugins.names("section"):
+            return None
+        section = draft.plugins.get("section", type)
+        # Whoever makes the services says what is wrong with it.
+        return draft.config.validate_settings(section.settings, draft.config.sections[type], (type,), [])
+
+    def _know(self, config: ProviderConfig, path: KeyPath) -> None:
         """Have the secrets of `config` hidden that no plugin gets to see."""
-        self._draft.scrubber.know(value.get_secret_value() for value in config.headers.values())
+        self._draft.hide(config.headers, (*path, "headers"))
+        self._draft.hide(config.proxy, (*path, "proxy"))
         for proxy in self._clients.options(config, None).proxies():
             self._draft.scrubber.know(userinfo(proxy))
 

@@ -8,7 +8,9 @@ from typing import Any
 from pointsman._internal.plugin_errors import OWN, fault
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
+from pointsman.config import codes
 from pointsman.config.findings import unknown_key
+from pointsman.config.names import provider_and_model
 from pointsman.section import SectionFactory
 
 
@@ -22,7 +24,8 @@ def check_section(section: SectionFactory, settings: object, draft: Draft, facto
         fault("section", section.name, "check", error, scrub=draft.scrubber.text)
         origin = draft.plugins.origin("section", section.name)
         did = f"failed: {type(error).__name__}; the log says more"
-        draft.problem((section.name,), f"the check of section {section.name!r} from {origin} {did}")
+        message = f"the check of section {section.name!r} from {origin} {did}"
+        draft.problem((section.name,), message, code=codes.PLUGIN_FAILED)
 
 
 class _Check:
@@ -32,10 +35,21 @@ class _Check:
         self._section = section
         self._draft = draft
         self._factories = factories
-        self.models: Collection[str] = draft.config.names()
+        self._names = draft.config.names()
+        self.models: Collection[str] = self._names
 
-    def problem(self, path: Sequence[str | int], message: str, hint: str | None = None) -> None:
-        self._draft.problem((self._section, *path), message, hint=hint)
+    def problem(
+        self, path: Sequence[str | int], message: str, hint: str | None = None, *, code: str | None = None
+    ) -> None:
+        place = (self._section, *path)
+        self._draft.problem(place, message, hint=hint, code=code or codes.REFUSED_BY_SECTION)
+
+    def model(self, name: str, path: Sequence[str | int], *, upstream: bool = False) -> None:
+        names, (provider, _model) = self._names, provider_and_model(name)
+        if names.may_have(name) or (upstream and provider in names.providers):
+            return
+        hint = (names.near_any if upstream else names.near)(name, what="there are")
+        self.problem(path, f"there is no model {name!r}", hint, code=codes.NO_SUCH_MODEL)
 
     def plugin(self, kind: str, name: str, settings: Mapping[str, Any], path: Sequence[str | int]) -> None:
         place, known = (self._section, *path), self._draft.plugins.names(kind)

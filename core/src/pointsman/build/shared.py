@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from pointsman._internal.scrubber import userinfo
-from pointsman.auth import Secret
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.config import DeploymentConfig
@@ -24,9 +22,8 @@ def shared_state(config: StateConfig, draft: Draft, factories: Factories) -> Sha
     old = draft.previous
     if old is not None and old.setting.state is not None and _made_the_same(config, old.config.state):
         return old.setting.state
-    url = None if config.url is None else config.url.get_secret_value()
-    draft.scrubber.know([] if url is None else [url, *userinfo(url)])
-    context = partial(draft.contexts.state, address=None if url is None else Secret(url))
+    draft.hide(config.url, ("state", "url"))
+    context = partial(draft.contexts.state, address=config.url)
     store = factories.made("state", config, ("state",), context)
     if store is None:
         return None

@@ -12,7 +12,7 @@ from pointsman._internal.scrubber import Scrubber
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.clock import Clock, Rng
-from pointsman.config import Config
+from pointsman.config import Config, codes
 from pointsman.config.problems import KeyPath
 from pointsman.events import Events
 from pointsman.plugins.registry import Plugins
@@ -112,5 +112,6 @@ class _Surfaces:
                 return MadeSurface(name, surface, tuple(routes), factory.prefix)
         origin = self._draft.plugins.origin("surface", name)
         made = f"made a {type(surface).__name__}, {wrong}"
-        self._draft.problem(path, f"the factory of surface {name!r} from {origin} {made}")
+        message = f"the factory of surface {name!r} from {origin} {made}"
+        self._draft.problem(path, message, code=codes.PLUGIN_FAILED)
         return None

@@ -52,7 +52,8 @@ class Transports:
         did: str | None
         _refuse_endless(around)
         try:
-            factory = self._plugins.transport(name)
+            # What a configuration says was looked up where it says so.
+            factory = self._plugins.get("transport", name, unsaid=True)
             if (refusal := factory.refuses(options)) is not None:
                 raise TransportUnavailable(refusal)
             if settings is None and factory.settings is not None:
@@ -89,7 +90,7 @@ class Transports:
         why: list[tuple[int, str]] = []
         for name in self._plugins.names("transport"):
             try:
-                factory = self._plugins.transport(name)
+                factory = self._plugins.get("transport", name, unsaid=True)
                 refusal = factory.refuses(options) if factory.rank > 0 else None
             except PluginError as error:
                 # Somebody's broken plugin must not stop a router that can do without.

@@ -6,7 +6,7 @@ configuration describes, with its limits: to come with another name is no way ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
@@ -53,9 +53,10 @@ class Unlisted:
             choice = self._choices[pattern.text]
             pool = self._siblings[pattern.text] = self._made(snapshot, name, model, choice, pattern.text)
             return pool
-        configured = _configured(snapshot, model.deployments[0])
-        if configured is not None:
-            return _borrowing(snapshot, name, configured)
+        # Of several, which are the servers of one provider: those that are known to have the model.
+        configured = [_configured(snapshot, each) for each in model.deployments]
+        if any(configured):
+            return _borrowing(snapshot, name, [each for each in configured if each is not None])
         return self._made(snapshot, name, model, Choice(RoundRobin(), None))
 
     def _made(
@@ -87,15 +88,16 @@ def _configured(snapshot: Snapshot, deployment: DeploymentConfig) -> Deployment 
     return None
 
 
-def _borrowing(snapshot: Snapshot, name: str, deployment: Deployment) -> Pool:
+def _borrowing(snapshot: Snapshot, name: str, deployments: Sequence[Deployment]) -> Pool:
     """The pool of a `provider/upstream-model` that is in a model, too."""
-    limits = deployment.live.limits
+    limits = [each.live.limits for each in deployments]
+    counts_tokens = any(each is not None and each.counts_tokens for each in limits)
     return Pool(
         name=name,
-        deployments=(deployment,),
+        deployments=tuple(deployments),
         strategy=RoundRobin(),
         scrub=snapshot.setting.scrubber.text,
         total=snapshot.config.timeouts.total,
         retry_name=snapshot.config.retry.type,
-        estimator=estimator_for([deployment]) if limits is not None and limits.counts_tokens else None,
+        estimator=estimator_for(deployments) if counts_tokens else None,
     )

@@ -1,13 +1,14 @@
 """The sources of credentials that are built in: none, the configuration, the environment, a file."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman._internal.regular_files import read_regular
-from pointsman.auth import AuthFactory, Fixed, Secret
+from pointsman.auth import Auth, AuthFactory, Fixed, Secret
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
 
@@ -26,13 +27,16 @@ class NoneSettings(_Settings):
 class StaticSettings(_Settings):
     """`{type: static, value: ${VAR}}`, and what `api_key:` is short for."""
 
-    value: SecretStr = Field(description="the credential itself; use `${VAR}` rather than write it down")
+    value: Secret = Field(description="the credential itself; use `${VAR}` rather than write it down")
 
 
 class EnvSettings(_Settings):
-    """`{type: env, name: OPENAI_API_KEY}`: read once, at start."""
+    """`{type: env, name: OPENAI_API_KEY}`: read at start; a file that `OPENAI_API_KEY_FILE` names, as one."""
 
-    name: str = Field(description="the environment variable that holds the credential")
+    name: str = Field(
+        description="the environment variable that holds the credential; without it, the one of this name "
+        "with `_FILE` at its end may say which file does"
+    )
 
 
 class FileSettings(_Settings):
@@ -52,6 +56,11 @@ class FromFile:
         self._checked: float | None = None
         self._stamp: tuple[int, int, int] | None = None
         self._secret = self._read()
+
+    @property
+    def name(self) -> str:
+        """Which file."""
+        return str(self._path)
 
     def current(self) -> Secret | None:
         now = self._clock.now()
@@ -102,12 +111,29 @@ def checked(value: str, source: str) -> Secret:
     return Secret(value)
 
 
-def from_environment(name: str, environ: Mapping[str, str] | None = None) -> Secret:
-    """The credential in the environment variable `name`. Raises ConfigError when unset or empty."""
-    value = (os.environ if environ is None else environ).get(name)
+def from_environment(name: str, clock: Clock, environ: Mapping[str, str] | None = None) -> Auth:
+    """The credential in the environment variable `name`, or in the file that `name` with `_FILE` says.
+
+    A variable that is empty says no file, and gives way to one that does.
+
+    Raises: ConfigError when neither is set, or both are; when what they hold is no credential.
+    """
+    environ = os.environ if environ is None else environ
+    value, file = environ.get(name), environ.get(f"{name}_FILE")
+    if value and file:
+        raise ConfigError(
+            f"the environment variables {name} and {name}_FILE are both set; leave one of them out"
+        )
+    if file:
+        try:
+            return FromFile(Path(file), clock)
+        except ConfigError as error:
+            raise ConfigError(f"{name}_FILE: {error.message}") from error
+    if value is None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ConfigError("`name` is none of a variable; a credential itself stands under `api_key`")
     if value is None:
         raise ConfigError(f"the environment variable {name} is not set; set it to the credential")
-    return checked(value, f"environment variable {name}")
+    return Fixed(checked(value, f"environment variable {name}"), name)
 
 
 BUILT_IN = (
@@ -115,8 +141,8 @@ BUILT_IN = (
     AuthFactory(
         "static",
         StaticSettings,
-        lambda context: Fixed(checked(context.settings.value.get_secret_value(), "the configuration")),
+        lambda context: Fixed(checked(context.settings.value.reveal(), "the configuration")),
     ),
-    AuthFactory("env", EnvSettings, lambda context: Fixed(from_environment(context.settings.name))),
+    AuthFactory("env", EnvSettings, lambda context: from_environment(context.settings.name, context.clock)),
     AuthFactory("file", FileSettings, lambda context: FromFile(context.settings.path, context.clock)),
 )

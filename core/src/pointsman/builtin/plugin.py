@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
-from pointsman.dialect import DialectFactory
+from pointsman.discovery import DiscoveryFactory
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.prices import PriceFactory
 from pointsman.retry import RetryFactory
@@ -67,22 +67,24 @@ class BuiltinPlugin(PointsmanSpec):
         return shipped_prices.BUILT_IN
 
     @hookimpl
-    def pointsman_services(self) -> Sequence[ServiceFactory]:
-        from pointsman.control.service import SERVICE  # sockets, and a model: for nothing without `control`
+    def pointsman_discovery(self) -> Sequence[DiscoveryFactory]:
+        from pointsman.builtin import discoveries  # only for what is not said
 
-        return (SERVICE,)
+        return discoveries.BUILT_IN
+
+    @hookimpl
+    def pointsman_services(self) -> Sequence[ServiceFactory]:
+        from pointsman.builtin import watching
+        from pointsman.control import service
+
+        return (service.SERVICE, watching.SERVICE)
 
     @hookimpl
     def pointsman_sections(self) -> Sequence[SectionFactory]:
-        from pointsman.control.service import SECTION
+        from pointsman.builtin import watching
+        from pointsman.control import service
 
-        return (SECTION,)
-
-    @hookimpl
-    def pointsman_config_dialects(self) -> Sequence[DialectFactory]:
-        from pointsman.builtin import dialects  # only for what is no configuration of ours
-
-        return dialects.BUILT_IN
+        return (service.SECTION, watching.SECTION)
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:

@@ -21,9 +21,17 @@ def _several(value: object) -> object:
 OperationName = Literal["chat", "stream", "generate", "embed"]
 Format = Literal["text", "json", "schema"]
 _Text = Annotated[str, Field(min_length=1)]
-Texts = Annotated[list[_Text], Field(min_length=1), BeforeValidator(_several)]
-Operations = Annotated[list[OperationName], Field(min_length=1), BeforeValidator(_several)]
-Formats = Annotated[list[Format], Field(min_length=1), BeforeValidator(_several)]
+Texts = Annotated[
+    list[_Text], Field(min_length=1), BeforeValidator(_several, json_schema_input_type=_Text | list[_Text])
+]
+Operations = Annotated[
+    list[OperationName],
+    Field(min_length=1),
+    BeforeValidator(_several, json_schema_input_type=OperationName | list[OperationName]),
+]
+Formats = Annotated[
+    list[Format], Field(min_length=1), BeforeValidator(_several, json_schema_input_type=Format | list[Format])
+]
 Tokens = Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)]
 
 

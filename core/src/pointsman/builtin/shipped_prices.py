@@ -63,6 +63,7 @@ def _listed(host: str, model: str) -> KnownModel | None:
     said = {name: value for name, value in row.items() if name in Price.model_fields}
     if "tiers" in said:
         said["tiers"] = tuple(PriceTier.model_construct(**each) for each in said["tiers"])
+    said["service_tiers"] = _table()["service_tiers"][host]
     price = Price.model_construct(**said)  # a test validates the table; here it would take a millisecond
     return KnownModel(price, row.get("context_window"), row["capabilities"])
 

@@ -6,7 +6,7 @@ from operator import attrgetter
 
 from pointsman.builtin.swrr import SmoothWeightedRoundRobin, TieBreaker
 from pointsman.clock import Rng
-from pointsman.strategy import Member, Strategy, StrategyFactory
+from pointsman.strategy import Member, Placing, Strategy, StrategyFactory
 
 _in_flight = attrgetter("in_flight")  # asked of hundreds in each pick, without a frame of Python for each
 
@@ -28,6 +28,14 @@ class _InTurn(SmoothWeightedRoundRobin[Member], Strategy):
         super().members(everyone)
         for _ in range(self._start.picks(self.round_length(), len(everyone))):
             self.pick(everyone)
+
+    scored_by = "turns that it is owed with this one; the highest"
+
+    def scores(self, ready: Sequence[Member], _placing: Placing, /) -> Mapping[str, float]:
+        credits, unit = self.credits()
+        shares = {each.id: each.weight if self.weighted else 1 for each in ready}
+        total = sum(shares.values())
+        return {id: credits.get(id, 0) / unit + share / total for id, share in shares.items()}
 
     def state(self) -> Mapping[str, object]:
         credits, unit = self.credits()
@@ -93,6 +101,11 @@ class LeastConnections(Strategy):
             elif difference == 0:
                 tied.append(member)
         return self._ties.next(tied)
+
+    scored_by = "calls in flight for its weight; the lowest, else in turn"
+
+    def scores(self, ready: Sequence[Member], _placing: Placing, /) -> Mapping[str, float]:
+        return {each.id: each.in_flight / each.weight for each in ready}
 
     def members(self, everyone: Sequence[Member], /) -> None:
         self._ties.members(everyone)

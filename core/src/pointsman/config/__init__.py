@@ -1,6 +1,7 @@
 """The configuration: one model of the whole file, and errors that say where."""
 
 from pointsman.config.model import Config
+from pointsman.config.named import CredentialConfig, Named
 from pointsman.config.sections import (
     AttemptTimeoutSettings,
     DeploymentConfig,
@@ -8,7 +9,6 @@ from pointsman.config.sections import (
     LimitsConfig,
     ModelConfig,
     ModelTimeouts,
-    Named,
     ProviderConfig,
     TimeoutSettings,
 )
@@ -16,6 +16,7 @@ from pointsman.config.sections import (
 __all__ = [
     "AttemptTimeoutSettings",
     "Config",
+    "CredentialConfig",
     "DeploymentConfig",
     "GuardConfig",
     "LimitsConfig",

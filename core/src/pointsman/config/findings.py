@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from msgspec import Struct, structs
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pointsman._internal.settings import Section
-from pointsman._internal.suggest import did_you_mean
+from pointsman._internal.suggest import did_you_mean, nearest
+from pointsman.auth import Secret
+from pointsman.config import codes
 from pointsman.config.problems import KeyPath
+from pointsman.config.secret_values import is_secret, revealed
 
 Model = type[BaseModel] | type[Section]
 """What says which keys there are: a section of ours, or the settings of a plugin."""
@@ -34,6 +38,7 @@ class Finding(Struct, frozen=True):
     hint: str | Callable[[], str | None] | None = None
     at_key: bool = False
     rests_on: tuple[KeyPath, ...] = ()
+    code: str = codes.VALUE
 
 
 def findings(
@@ -57,7 +62,7 @@ def findings(
 def unknown_key(path: KeyPath, known: Sequence[str]) -> Finding:
     """The key at `path` is none of `known`, which are all that there may be."""
     hint = partial(_near, path, known)
-    return Finding(path, f"unknown key {path[-1]!r}", hint, at_key=True)
+    return Finding(path, f"unknown key {path[-1]!r}", hint, at_key=True, code=codes.UNKNOWN_KEY)
 
 
 def _near(path: KeyPath, known: Sequence[str]) -> str:
@@ -75,7 +80,7 @@ def kind(value: object) -> str:
             return "true or false"
         case int() | float():
             return "a number"
-        case str() | SecretStr():
+        case str() | Secret():
             return "text"
         case Mapping():
             return "a mapping"
@@ -93,9 +98,36 @@ def _finding(details: ErrorDetails, model: Model, also: tuple[str, ...]) -> Find
         known = [*_fields_at(model, path[:-1]), *(also if len(path) == 1 else ())]
         return unknown_key(path, known)
     if details["type"] == "missing":
-        return Finding(path, "is missing", missing(path, details["input"]))
-    hint = instead(path, details["input"]) if details["type"] in _EXPECTED else None
-    return Finding(path, _message(details), hint, at_key="[key]" in details["loc"])
+        return Finding(path, "is missing", missing(path, details["input"]), code=codes.MISSING_KEY)
+    code, hint = _code(details), None
+    if details["type"] in _EXPECTED:
+        hint = instead(path, details["input"])
+    elif code == codes.NOT_ONE_OF and isinstance(details["input"], str):
+        hint = _of_those(details["input"], details.get("ctx", {}))
+    elif details["type"] == "value_error":
+        hint = getattr(details.get("ctx", {}).get("error"), "hint", None)
+    return Finding(path, _message(details), hint, at_key="[key]" in details["loc"], code=code)
+
+
+def _code(details: ErrorDetails) -> str:
+    name = details["type"]
+    if name in _EXPECTED or name == "string_type":
+        return codes.WRONG_KIND
+    if name in _BOUNDS:
+        return codes.OUT_OF_RANGE
+    if name in ("literal_error", "enum"):
+        return codes.NOT_ONE_OF
+    if details["msg"].startswith("unknown key"):
+        return codes.UNKNOWN_KEY
+    error = details.get("ctx", {}).get("error")
+    general = codes.WRONG_KIND if isinstance(details["input"], bool) else codes.VALUE
+    return str(getattr(error, "code", general))
+
+
+def _of_those(value: str, ctx: Mapping[str, Any]) -> str | None:
+    """Which of those that may stand there was probably meant by `value`."""
+    near = nearest(value, re.findall(r"'([^']+)'", str(ctx.get("expected", ""))))
+    return None if near is None else f"did you mean {near!r}?"
 
 
 _EXPECTED = {
@@ -133,6 +165,8 @@ def _message(details: ErrorDetails) -> str:
         found = "a fraction" if name == "int_from_float" else kind(value)
         expected = _EXPECTED[name]
         return f"expected {expected}" + (f", not {found}" if found != expected else "")
+    if name in ("literal_error", "enum"):
+        return f"must be {ctx.get('expected', 'something else')}"
     bound = _BOUNDS.get(name)
     if bound is not None:
         return bound(ctx)
@@ -166,8 +200,8 @@ def _without_value(finding: Finding, value: object) -> Finding:
 
 def texts(value: object) -> Iterable[str]:
     """The texts and numbers in `value`, at any depth."""
-    if isinstance(value, SecretStr):
-        yield value.get_secret_value()
+    if is_secret(value):
+        yield revealed(value)
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         yield str(value)
     elif isinstance(value, Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,13 +10,15 @@ from pointsman._internal.suggest import nearest
 from pointsman.config.problems import KeyPath
 
 KEYS = {
-    "model_list": "that is LiteLLM's; here upstreams stand under `providers` and names under `models`",
+    "model_list": "that is LiteLLM's, whose files load as they are; here see `providers` and `models`",
     "litellm_params": "that is LiteLLM's; write `{provider: …, model: …}` under `deployments`",
     "litellm_settings": "that is LiteLLM's; see `retry`, `timeouts` and `models.<name>.fallback`",
     "router_settings": "that is LiteLLM's; see `strategy`, `retry` and `circuit_breaker`",
     "routing_strategy": "write `strategy`, such as `strategy: least_connections`",
-    "general_settings": "that is LiteLLM's; its proxy has no counterpart here",
+    "general_settings": "that is LiteLLM's; its proxy is the gateway here: see `gateway`, `gateway.access`",
     "environment_variables": 'that is LiteLLM\'s; set them where the router is started, and write "${NAME}"',
+    "ai": "`ai.proxy` is read beside `ai_services`; here see `timeouts`, `retry` and `limits`",
+    "ai_services": "that is another program's; a file that has no `providers` beside it loads as it is",
     "load_balancer": "write `strategy`, such as `strategy: least_connections`",
     "model_name": "the name of a model is its key: `models: {assistant: {deployments: […]}}`",
     "api_base": "write `base_url`",
@@ -48,9 +51,10 @@ PLACES = {
     **dict.fromkeys(("deployments", "require", "unsupported"), "under a model"),
     **dict.fromkeys(("system", "forced", "defaults"), "under a model or at one of its deployments"),
     **dict.fromkeys(
-        ("weight", "priority", "max_in_flight", "price", "context_window"),
+        ("weight", "priority", "price", "context_window"),
         "at a deployment, which is then a mapping: `{provider: gpu1, model: llama3.2, …}`",
     ),
+    "max_in_flight": "at a deployment or at its provider, for each of those there: `{max_in_flight: 4}`",
     **dict.fromkeys(
         (
             "queue",
@@ -82,9 +86,13 @@ def of_key(path: KeyPath) -> str | None:
 
 def instead(path: KeyPath, value: object) -> str | None:
     """What was probably meant by a `value` of the wrong kind at `path`; None when nobody can tell."""
+    if isinstance(value, str) and (found := re.match(r"\w{2,30}(:(?=\S)|\s*=)", value)):
+        return "write `: ` in place of the `=`" if "=" in found[1] else "a blank belongs behind the `:`"
     match path:
         case ("providers" | "models" as section,) if isinstance(value, list | tuple):
             return f"give each a name: {_EXAMPLES[section]}"
+        case ("providers" | "models" as section,) if value is None:
+            return f"such as {_EXAMPLES[section]}"
         case ("providers", _) if isinstance(value, str):
             return "write a mapping, such as `{type: openai}`"
         case ("models", _) if isinstance(value, str | list | tuple):
@@ -93,8 +101,9 @@ def instead(path: KeyPath, value: object) -> str | None:
             ("models", _, "deployments" | "fallback" as key)
             | ("providers", _, "models" as key)
             | ("fallback" as key,)
-        ) if isinstance(value, str):
-            return f"write `{key}: [{_ITEMS[key]}]`"
+        ) if isinstance(value, str | Mapping):
+            asked = ", or `models: discover` to ask it" if path[0] == "providers" else ""
+            return f"write `{key}: [{_ITEMS[key]}]`{asked}"
         case ("prices",):
             return "write `prices: [shipped]`"
         case ("aliases",):
@@ -117,15 +126,30 @@ def missing(path: KeyPath, beside: object) -> str | None:
             example = "env"
         case ("audit", _, "type"):
             example = "jsonl"
+        case ("audit", _, "path"):
+            example = "./audit"
+        case (*_, "deployments", int(), "provider"):
+            example = "gpu1"
+        case (*_, "deployments", int(), "model"):
+            example = "llama3.2"
+        case ("providers",):
+            example = "{gpu1: {type: ollama}}"
         case ("strategy", "type") | ("models", _, "strategy", "type"):
             example = "least_connections"
         case ("retry", "type") | ("models", _, "retry", "type"):
             example = "exponential"
         case _:
             return None
-    if isinstance(beside, Mapping) and (typed := nearest("type", map(str, beside))):
-        return f"did you mean it by {typed!r}?"
-    return f"such as `type: {example}`"
+    return _misspelt(str(path[-1]), beside) or f"such as `{path[-1]}: {example}`"
+
+
+def _misspelt(key: str, beside: object) -> str | None:
+    """What stands `beside` that was meant to be `key`; None where nothing does."""
+    others = [*map(str, beside)] if isinstance(beside, Mapping) else []
+    if any(each.startswith(f"{key}:") for each in others):
+        return f"a blank belongs behind the `:` of `{key}:`"
+    typed = nearest(key, others)
+    return f"did you mean it by {typed!r}?" if typed else None
 
 
 _ITEMS = {"deployments": "gpu1/llama3.2", "fallback": "other", "models": "llama3.2"}
@@ -135,6 +159,14 @@ _EXAMPLES = {
     "providers": "`providers: {gpu1: {type: ollama}}`",
     "models": "`models: {assistant: {deployments: [gpu1/llama3.2]}}`",
 }
+
+
+_MAPPINGS = {
+    "timeouts": "say of what, such as `timeouts: {total: 30s}`",
+    "limits": "say of what, such as `limits: {requests: 60/min}`",
+    "mirror": "write `mirror: {to: other, share: 5%}`",
+}
+"""What would help where one value stands in place of several."""
 
 
 def _of_key(key: str, value: Any) -> str | None:
@@ -151,10 +183,8 @@ def _of_key(key: str, value: Any) -> str | None:
         return "write `retry: {type: exponential, attempts: 3}`"
     if key == "retry" and value is False:
         return "write `retry: none`"
-    if key == "timeouts" and not isinstance(value, Mapping):
-        return "say of what, such as `timeouts: {total: 30s}`"
-    if key == "limits" and not isinstance(value, Mapping):
-        return "say of what, such as `limits: {requests: 60/min}`"
+    if key in _MAPPINGS and not isinstance(value, Mapping):
+        return _MAPPINGS[key]
     if key == "audit":
         return "write `audit: [{type: jsonl, path: ./audit}]`"
     return None

@@ -9,15 +9,17 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pointsman.config import codes
 from pointsman.config.problems import KeyPath
 
 ReadFile = Callable[[str], str]
 """The text of the file at a path. Raises OSError or ValueError."""
 
-Unresolved = tuple[KeyPath, str, str | None]
-"""Where a reference failed, what is wrong with it, and what would help."""
+Unresolved = tuple[KeyPath, str, str | None, str]
+"""Where a reference failed, what is wrong with it, what would help, and the code of that."""
 
-_REFERENCE = r"\$(?:\$|\{(?P<inside>[^}]*)\}|(?P<loose>\{?))"
+# What is not closed is taken to its end: each of many would be looked for up to there once more.
+_REFERENCE = r"\$(?:\$|\{(?P<inside>[^}]*)\}|(?P<loose>(?:\{[^}]*)?))"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -47,7 +49,7 @@ def interpolate(
             try:
                 return _one(found, environ, read_file)
             except _Unresolved as error:
-                faults.append((path, error.message, error.hint))
+                faults.append((path, error.message, error.hint, error.code))
                 return ""
 
         return re.sub(_REFERENCE, one, text)
@@ -55,9 +57,17 @@ def interpolate(
     return walk(data, ()), faults
 
 
+def references(text: object) -> list[str]:
+    """What stands between the braces of each reference in `text`; nothing where it is no text."""
+    if not isinstance(text, str) or "$" not in text:
+        return []
+    return [found["inside"] for found in re.finditer(_REFERENCE, text) if found["inside"] is not None]
+
+
 class _Unresolved(Exception):
-    def __init__(self, message: str, hint: str | None) -> None:
+    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
         super().__init__(message)
+        self.code = code
         self.message = message
         self.hint = hint
 
@@ -67,22 +77,25 @@ def _one(found: re.Match[str], environ: Mapping[str, str], read_file: ReadFile) 
         return "$"
     if found["loose"] is not None:
         what = "'${' without a closing '}'" if found["loose"] else "a '$' that begins nothing"
-        raise _Unresolved(what, "write ${NAME} for a variable and $$ for a dollar sign")
+        raise _Unresolved(codes.REFERENCE_FORM, what, "write ${NAME} for a variable and $$ for a dollar sign")
     inside = found["inside"]
     if inside.startswith("file:"):
         return _from_file(inside.removeprefix("file:"), read_file)
     name, has_default, default = inside.partition(":-")
     if not re.fullmatch(_NAME, name):
         raise _Unresolved(
-            "'${…}' holds neither a variable nor a file", "write ${NAME}, ${NAME:-default} or ${file:/path}"
+            codes.REFERENCE_FORM,
+            "'${…}' holds neither a variable nor a file",
+            "write ${NAME}, ${NAME:-default} or ${file:/path}",
         )
     value = environ.get(name)
     if has_default and not value:
         return default
     if value is None:
-        raise _Unresolved(
-            f"the environment variable {name} is not set", f"set it, or write ${{{name}:-default}}"
-        )
+        hint = f"set it, or write ${{{name}:-default}}"
+        if environ.get(f"{name}_FILE"):
+            hint = f"{name}_FILE is set: `auth: {{type: env, name: {name}}}` reads the file"
+        raise _Unresolved(codes.NO_SUCH_VARIABLE, f"the environment variable {name} is not set", hint)
     return value
 
 
@@ -90,9 +103,10 @@ def _from_file(path: str, read_file: ReadFile) -> str:
     try:
         text = read_file(path)
     except OSError as error:
-        raise _Unresolved(f"the file {path} cannot be read: {error.strerror or 'error'}", None) from error
+        why = f"the file {path} cannot be read: {error.strerror or 'error'}"
+        raise _Unresolved(codes.REFERENCED_FILE, why) from error
     except UnicodeDecodeError as error:
-        raise _Unresolved(f"the file {path} is not text in UTF-8", None) from error
+        raise _Unresolved(codes.REFERENCED_FILE, f"the file {path} is not text in UTF-8") from error
     except ValueError as error:
-        raise _Unresolved(f"the file {path} cannot be used: {error}", None) from error
+        raise _Unresolved(codes.REFERENCED_FILE, f"the file {path} cannot be used: {error}") from error
     return text.removesuffix("\n").removesuffix("\r")

@@ -8,21 +8,22 @@ until the build knows the plugin's own model and calls `Config.validate_settings
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, cached_property
-from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from msgspec import structs
 from pydantic import BaseModel, ValidationError
 
-from pointsman._internal.regular_files import read_regular
 from pointsman._internal.settings import Section, setting
-from pointsman.config.described import Descriptions
-from pointsman.config.document import LARGEST_BYTES, Document
-from pointsman.config.findings import Finding, findings, kind, unknown_key
+from pointsman.config import codes
+from pointsman.config.described import Descriptions, descriptions
+from pointsman.config.document import ConfigSource, Document
+from pointsman.config.findings import Finding, findings, kind
+from pointsman.config.from_files import FilesRead, FromFiles, LoadedFrom, without_locals
 from pointsman.config.interpolate import ReadFile, interpolate
 from pointsman.config.kinds import ModelName, ProviderName
+from pointsman.config.named import Named
 from pointsman.config.names import STAR, Names
 from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
 from pointsman.config.plugin_rules import PluginsConfig
@@ -30,13 +31,12 @@ from pointsman.config.problems import MOST_SHOWN, KeyPath, Problem, config_error
 from pointsman.config.references import reference_findings
 from pointsman.config.sections import (
     DeploymentConfig,
+    DiscoverConfig,
     FallbackConfig,
     GuardConfig,
     HedgeSettings,
     LimitsConfig,
     ModelConfig,
-    Named,
-    Open,
     ProviderConfig,
     TimeoutSettings,
 )
@@ -62,9 +62,13 @@ Further = Callable[["Config"], Sequence[Finding]]
 """What somebody who knows the plugins finds wrong with a configuration."""
 
 
-class Config(Open):
+class Config(FromFiles):
     """Everything that a router is told. Keys beyond these are sections, which belong to plugins."""
 
+    include: list[str] = setting(
+        default_factory=list,
+        description="further files that are part of this one, relative to it: names, or patterns with `*`",
+    )
     providers: dict[ProviderName, ProviderConfig] = setting(description="the upstreams, by a name of yours")
     models: dict[ModelName, ModelConfig] = setting(
         default_factory=dict,
@@ -150,14 +154,14 @@ class Config(Open):
         description="which installed plugins may be used; and the distribution for a name that two offer",
     )
 
-    # Where it came from makes no difference to what it says: two that say the same are equal.
-    _source = Document(None)
     _warnings = tuple[Problem, ...]()
+    _said = cast("Config | None", None)
+    _families = cast("Mapping[str, str]", {})
 
     @classmethod
     def load(
         cls,
-        file: Path | str,
+        file: ConfigSource,
         *,
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
@@ -167,6 +171,7 @@ class Config(Open):
         """The configuration in `file`: .yaml, .yml, .toml or .json, at most 1 MiB. Reads files: it blocks.
 
         Args:
+            file: or a folder, or several of both, which are merged as if one included the others.
             environ: the variables of `${VAR}`; the process's own when None.
             read_file: how `${file:…}` is read.
             further: asked, when something is wrong, what else is wrong with what is left without it.
@@ -178,7 +183,9 @@ class Config(Open):
             read,  # its patterns take milliseconds, for nothing without a file
         )
 
-        return _without_locals(lambda: cls._from_document(read(file), environ, read_file, further, plugins))
+        made = without_locals(lambda: cls._from_document(read(file), environ, read_file, further, plugins))
+        made._given = structs.replace(made._given, source=file)
+        return made
 
     @classmethod
     def from_text(
@@ -195,7 +202,7 @@ class Config(Open):
         """The configuration in `text`, read as a file with that suffix; `file` is its name in messages."""
         from pointsman.config.readers.files import parse
 
-        return _without_locals(
+        return without_locals(
             lambda: cls._from_document(
                 parse(text, suffix=suffix, file=file), environ, read_file, further, plugins
             )
@@ -215,7 +222,7 @@ class Config(Open):
 
         Raises: ConfigError with everything that is wrong.
         """
-        return _without_locals(
+        return without_locals(
             lambda: cls._from_document(Document(mapping), environ, read_file, further, plugins)
         )
 
@@ -229,30 +236,33 @@ class Config(Open):
         plugins: Iterable[object],
     ) -> Self:
         if not isinstance(document.data, Mapping):
-            raise config_error(
-                [
-                    document.problem(
-                        (), f"expected a mapping, not {kind(document.data)}", "begin with 'providers:'"
-                    )
-                ],
-                file=document.file,
-            )
+            empty = document.data is None
+            message = "is empty" if empty else f"expected a mapping, not {kind(document.data)}"
+            problem = document.problem((), message, "begin with 'providers:'", code=codes.NO_MAPPING)
+            raise config_error([problem], file=document.file)
         warnings: tuple[Problem, ...] = ()
         if not _looks_native(document.data):
             from pointsman.config.translation import translated  # looks for plugins: for nothing, mostly
 
-            document, warnings = translated(document, plugins)
+            document, warnings, _dialect = translated(document, plugins)
+        document.expect_ours()
+        reading = FilesRead(read_file)
         data, faults = interpolate(
             document.data,
             environ=os.environ if environ is None else environ,
-            read_file=read_reference if read_file is None else read_file,
+            read_file=reading,
         )
-        unresolved = [Finding(path, message, hint) for path, message, hint in faults]
-        unknown = _unknown(cls, data, plugins)
+        unresolved = [Finding(path, message, hint, code=code) for path, message, hint, code in faults]
+        if data.get("include"):
+            followed = "is followed where a configuration is read from a file"
+            unresolved.append(Finding(("include",), followed, code=codes.INCLUDE))
+        surplus = [key for key in data if key not in cls.model_fields]
+        unknown = _unknown(surplus, cls.model_fields, plugins) if surplus else []
         config, wrong = _checked(cls, data, [*unresolved, *unknown], document, further)
         if config is None:
             raise config_error(_problems(wrong, document), file=document.file)
         config._source = document
+        config._given = LoadedFrom(referred_to=reading.files)
         config.warn(warnings)
         return config
 
@@ -273,7 +283,7 @@ class Config(Open):
         ]
 
     def _wrong_names(self, data: Mapping[str, Any]) -> Sequence[Finding]:
-        models = (*self.models, *(model for each in self.providers.values() for model in each.models))
+        models = (*self.models, *(model for each in self.providers.values() for model in each.listed))
         deployments = (each.model for model in self.models.values() for each in model.deployments)
         if not self.aliases and not any(STAR in each for each in (*models, *deployments)):
             return ()
@@ -294,14 +304,22 @@ class Config(Open):
 
     def model_copy(self, *, update: Mapping[str, Any]) -> Self:
         """One with other values, which are not validated; what else is wrong is told with its place."""
-        made = super().model_copy(update=update)
-        made._source = self._source
+        made = super().model_copy(update=update).from_where(self)
+        made._families = self._families
         return made
 
     @property
-    def sections(self) -> Mapping[str, Any]:
-        """What stands in the sections that plugins read, as it was written."""
-        return {name: value for name, value in self.settings.items() if value is not None}
+    def said(self) -> Config:
+        """What somebody has written of it: without what was found of providers since."""
+        return self if self._said is None else self._said
+
+    def family(self, provider: str) -> str:
+        """The provider that somebody has configured, where `provider` is a server that was found of it."""
+        return self._families.get(provider, provider)
+
+    def servers_of(self, provider: str) -> list[str]:
+        """What the servers that were found of `provider` are called, as providers."""
+        return [each for each, family in self._families.items() if family == provider]
 
     def specific(self) -> Specific:
         """What holds for each deployment of what models and deployments can say for themselves."""
@@ -318,12 +336,25 @@ class Config(Open):
 
     @property
     def file(self) -> str | None:
-        """The file it was loaded from."""
+        """The file or folder it was loaded from, or several of them with commas between, to be shown."""
         return self._source.file
 
-    def problem(self, path: KeyPath, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that it was made of, as it is named: included ones, and those of `${file:…}`."""
+        return tuple(dict.fromkeys((*self._source.files, *self._given.referred_to)))
+
+    def problem(
+        self,
+        path: KeyPath,
+        message: str,
+        hint: str | None = None,
+        *,
+        code: str | None = None,
+        key: bool = False,
+    ) -> Problem:
         """The problem `message` at `path`, with the place in the file; of the key itself when `key`."""
-        return self._source.problem(path, message, hint, key=key)
+        return self._source.problem(path, message, hint, code=code, key=key)
 
     def error(self, found: Sequence[Finding]) -> ConfigError:
         """The error that carries what was found, each thing once."""
@@ -354,6 +385,8 @@ class Config(Open):
             if is_guard
             else StateConfig.model_fields
             if path == ("state",)
+            else DiscoverConfig.model_fields
+            if path[-1:] == ("discover",)
             else ("type",)
         )
         checked: Any = _no_settings() if model is None or model is BaseModel else model
@@ -392,21 +425,7 @@ class Config(Open):
 
     @cached_property
     def _descriptions(self) -> Descriptions:
-        listed: dict[str, list[DeploymentConfig]] = {}
-        for provider, config in self.providers.items():
-            for model in config.models:
-                listed.setdefault(model, []).append(DeploymentConfig(provider=provider, model=model))
-        names = Names((*self.models, *listed), self.aliases, self._mentioned(), providers=self.providers)
-        others = {name: each for name, each in listed.items() if name not in self.models}
-        models = {name: ModelConfig(deployments=each) for name, each in others.items()}
-        return Descriptions(names, {**self.models, **models}, self.providers)
-
-    def _mentioned(self) -> Iterator[str]:
-        """The names that it says itself as what calls may go to."""
-        for fallback in (self.fallback, *(model.fallback or () for model in self.models.values())):
-            yield from (each.to for each in fallback)
-        for model in self.models.values():
-            yield from model.of
+        return descriptions(self)
 
     def fallback_of(self, model: ModelConfig) -> Sequence[FallbackConfig]:
         """What `model` falls back on: its own word, else the general one."""
@@ -431,24 +450,17 @@ class Config(Open):
         return None if provider.health is False else merged(self.health or CheckSettings(), provider.health)
 
 
-def _without_locals(make: Callable[[], C]) -> C:
-    """What `make` returns. Its error says all there is to say; the frames below hold secrets, and some tools
-    that report errors show what their variables hold.
-    """
-    try:
-        return make()
-    except ConfigError as error:
-        raise error.with_traceback(None) from None
-
-
 def _problems(found: Sequence[Finding], document: Document) -> list[Problem]:
     """What was found, each thing once, in the order of the file, with the hints of those that are shown."""
     once = {(each.path, each.message): each for each in found}.values()
-    placed = sorted(once, key=lambda each: document.locate(each.path, key=each.at_key) or (0, 0))
+    placed = sorted(once, key=lambda each: document.order(each.path, key=each.at_key))
     problems = []
     for n, each in enumerate(placed):
-        hint = (each.hint() if callable(each.hint) else each.hint) if n < MOST_SHOWN else None
-        problems.append(document.problem(each.path, each.message, hint, key=each.at_key))
+        shown = n < MOST_SHOWN
+        hint = (each.hint() if callable(each.hint) else each.hint) if shown else None
+        problems.append(
+            document.problem(each.path, each.message, hint, code=each.code, key=each.at_key, shown=shown)
+        )
     return problems
 
 
@@ -460,17 +472,10 @@ def _looks_native(data: Mapping[str, Any]) -> bool:
     )
 
 
-def _unknown(model: type[Config], data: Mapping[str, Any], plugins: Iterable[object]) -> list[Finding]:
-    """The keys at the top that are neither the model's nor a section of somebody's."""
-    surplus = [key for key in data if key not in model.model_fields]
-    if not surplus:
-        return []
-    from pointsman.plugins.known_names import PACKAGES
-    from pointsman.plugins.registry import Plugins  # looks at all that is installed: for nothing, mostly
+def _unknown(surplus: Iterable[str], known: Iterable[str], plugins: Iterable[object]) -> Iterable[Finding]:
+    from pointsman.config.unknown_sections import unknown_sections  # looks for plugins: for nothing, mostly
 
-    sections = {*Plugins(plugins).names("section"), *PACKAGES["section"]}
-    known = [*model.model_fields, *sorted(sections)]
-    return [unknown_key((key,), known) for key in surplus if key not in sections]
+    return unknown_sections(surplus, known, plugins)
 
 
 @cache
@@ -479,11 +484,6 @@ def _no_settings() -> type[BaseModel]:
         """For a plugin that takes no settings."""
 
     return NoSettings
-
-
-def read_reference(path: str) -> str:
-    """The text of a file that a value refers to, at most as large as a configuration."""
-    return read_regular(path, LARGEST_BYTES).decode("utf-8")
 
 
 def _checked(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from pointsman.config import codes
 from pointsman.config.deployment_templates import is_template, template_of
 from pointsman.config.findings import Finding
 from pointsman.config.names import STAR, NamePattern, Names, provider_and_model
@@ -43,28 +44,34 @@ def _wrong_aliases(
     models: Mapping[str, ModelConfig],
     names: Names,
 ) -> Iterator[Finding]:
-    listed = {model for each in providers.values() for model in each.models}
+    listed = {model for each in providers.values() for model in each.listed}
     for name, target in aliases.items():
         path = ("aliases", name)
         if name in models or name in listed:
             hint = "choose another name, or take one of the two away"
-            yield Finding(path, f"{name!r} is the name of a model already", hint, at_key=True)
+            yield Finding(
+                path, f"{name!r} is the name of a model already", hint, at_key=True, code=codes.NAME_TAKEN
+            )
         elif STAR in name:
             hint = "name a model so: its deployments can have the `*`, too"
-            yield Finding(path, "an alias is one name, and no pattern", hint, at_key=True)
+            yield Finding(path, "an alias is one name, and no pattern", hint, at_key=True, code=codes.PATTERN)
         elif _provider_of(name, providers):
             yield Finding(
                 path,
                 f"the name {name!r} already means a model of the provider {_provider_of(name, providers)!r}",
                 "choose a name that does not begin with a provider and '/'",
                 at_key=True,
+                code=codes.NAME_TAKEN,
             )
         if target in aliases:
-            yield Finding(path, f"{target!r} is an alias itself", f"name what it means: {aliases[target]!r}")
+            hint = f"name what it means: {aliases[target]!r}"
+            yield Finding(path, f"{target!r} is an alias itself", hint, code=codes.ALIAS_OF_ALIAS)
         elif target in models and STAR in target:
-            yield Finding(path, f"{target!r} is a pattern", "name a model that it matches")
-        elif target not in names and not _provider_of(target, providers):
-            yield Finding(path, f"no model is named {target!r}", partial(names.near_any, target, but=aliases))
+            hint = "name a model that it matches"
+            yield Finding(path, f"{target!r} is a pattern", hint, code=codes.PATTERN)
+        elif not names.may_have(target) and not _provider_of(target, providers):
+            near = partial(names.near_any, target, but=aliases)
+            yield Finding(path, f"no model is named {target!r}", near, code=codes.NO_SUCH_MODEL)
 
 
 def _provider_of(name: str, providers: Mapping[str, ProviderConfig]) -> str:
@@ -78,16 +85,18 @@ def _provider_of(name: str, providers: Mapping[str, ProviderConfig]) -> str:
 
 def _wrong_listings(providers: Mapping[str, ProviderConfig]) -> Iterator[Finding]:
     for name, provider in providers.items():
-        for n, model in enumerate(provider.models):
+        for n, model in enumerate(provider.listed):
             if STAR in model:
                 hint = f"name a model {model!r} under `models`, with the deployment '{name}/{model}'"
-                yield Finding(("providers", name, "models", n), "a provider lists names, no patterns", hint)
+                where = ("providers", name, "models", n)
+                yield Finding(where, "a provider lists names, no patterns", hint, code=codes.PATTERN)
 
 
 def _wrong_patterns(models: Mapping[str, ModelConfig]) -> Iterator[Finding]:
     for name, model in models.items():
         if name.count(STAR) > 1:
-            yield Finding(("models", name), "a pattern has one `*`", "such as openai/* or gpt-*", at_key=True)
+            hint = "such as openai/* or gpt-*"
+            yield Finding(("models", name), "a pattern has one `*`", hint, at_key=True, code=codes.PATTERN)
         for n, each in enumerate(model.deployments):
             yield from _wrong_template(each, STAR in name, ("models", name, "deployments", n))
 
@@ -96,12 +105,14 @@ def _wrong_template(deployment: DeploymentConfig, of_pattern: bool, path: KeyPat
     stars = deployment.model.count(STAR)
     if stars and not of_pattern:
         hint = "the `*` is what the one in the name of the model stands for: name that so, too"
-        yield Finding((*path, "model"), "has a `*`, and the name of the model has none", hint)
+        message = "has a `*`, and the name of the model has none"
+        yield Finding((*path, "model"), message, hint, code=codes.PATTERN)
     elif stars > 1:
-        yield Finding((*path, "model"), "has more than one `*`", "the name of the model has one")
+        hint = "the name of the model has one"
+        yield Finding((*path, "model"), "has more than one `*`", hint, code=codes.PATTERN)
     elif stars and deployment.name is not None and deployment.name.count(STAR) != 1:
         message = "would be the id of every model that the `*` stands for"
-        yield Finding((*path, "name"), message, "have one `*` in it, or leave it out")
+        yield Finding((*path, "name"), message, "have one `*` in it, or leave it out", code=codes.PATTERN)
 
 
 def _described_twice(
@@ -111,7 +122,7 @@ def _described_twice(
     known: list[tuple[DeploymentConfig, KeyPath]] = [
         (DeploymentConfig(provider=name, model=model), ("providers", name, "models", n))
         for name, provider in providers.items()
-        for n, model in enumerate(provider.models)
+        for n, model in enumerate(provider.listed)
         if STAR not in model
     ]
     known += [
@@ -129,6 +140,7 @@ def _described_twice(
                     path,
                     f"what this says would hold for {other.id!r} too, which {show_path(where[:2])} has",
                     "say it there alone, or give this one an id of its own, such as `name: any-*`",
+                    code=codes.DESCRIBED_TWICE,
                 )
                 break
 

@@ -60,9 +60,10 @@ class Names(Collection[str]):
         models: what stands under `models`, and what providers list.
         mentioned: names that the configuration itself says somewhere.
         providers: those that there are: what names an upstream model of one is no name of just any pattern.
+        open_ended: there may come to be more, which nobody can tell before somebody looks.
 
     Attributes:
-        providers: as given.
+        providers, open_ended: as given.
         kept: those of them that no model is called, by their own names: callers did not make them up.
     """
 
@@ -73,8 +74,10 @@ class Names(Collection[str]):
         mentioned: Iterable[str] = (),
         *,
         providers: Collection[str] = (),
+        open_ended: bool = False,
     ) -> None:
         self.providers = providers
+        self.open_ended = open_ended
         self._models = dict.fromkeys(each for each in models if STAR not in each)
         self.aliases = {name: target for name, target in aliases.items() if name not in self._models}
         self.patterns = sorted(
@@ -105,6 +108,10 @@ class Names(Collection[str]):
         pattern = self.pattern(name)
         return None if pattern is None else pattern.text
 
+    def is_described(self, name: str) -> bool:
+        """Whether `name` is a model's, or one of a pattern's."""
+        return name in self._models or any(each.match(name) is not None for each in self.patterns)
+
     def near(self, name: str, *, but: Collection[str] = (), what: str = "configured") -> str | None:
         """What to name in place of a `name` that is none; None when nobody can tell.
 
@@ -126,6 +133,10 @@ class Names(Collection[str]):
             return f"did you mean '{meant}/{model}'?"
         near = self.near(name, but=but, what=what)
         return "; ".join(filter(None, (f"nor is a provider {provider[:80]!r}", near)))
+
+    def may_have(self, name: str) -> bool:
+        """Whether `name` is one of them, or may come to be."""
+        return self.open_ended or name in self
 
     def __contains__(self, name: Any) -> bool:
         return isinstance(name, str) and (name in self.aliases or self.described_as(name) is not None)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from pointsman._internal.settings import Order, Section
+from pointsman.config import codes
 from pointsman.config.findings import Finding
 from pointsman.config.problems import KeyPath
 from pointsman.config.sections import DeploymentConfig, ModelConfig
@@ -101,6 +102,7 @@ def _conflicts(
                     ("models", name, section),
                     f"says something else of deployment {each.id!r} than models.{other} does",
                     "a deployment has one state: let both say the same, or say it at the deployment",
+                    code=codes.DESCRIBED_TWICE,
                 )
                 break
 
@@ -124,12 +126,12 @@ def _contradictions(path: KeyPath, holds: Section, *, said: Section) -> Iterator
             continue
         if order.least in said.model_fields_set:
             more = f"is {_shown(order, least)}, more than {order.most} ({_shown(order, most)}){order.because}"
-            yield Finding((*path, order.least), more)
+            yield Finding((*path, order.least), more, code=codes.OUT_OF_ORDER)
         elif order.most in said.model_fields_set:
             less = (
                 f"is {_shown(order, most)}, less than {order.least} ({_shown(order, least)}){order.because}"
             )
-            yield Finding((*path, order.most), less)
+            yield Finding((*path, order.most), less, code=codes.OUT_OF_ORDER)
 
 
 def _shown(order: Order, value: float) -> str:

@@ -11,8 +11,8 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from pointsman._internal.settings import setting
 from pointsman.config.kinds import Word
+from pointsman.config.named import Open
 from pointsman.config.problems import KeyPath
-from pointsman.config.sections import Open
 
 if TYPE_CHECKING:
     from pointsman.plugins.control import Rules

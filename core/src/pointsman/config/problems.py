@@ -24,6 +24,11 @@ class Problem(Struct, frozen=True):
         hint: what would help.
         file: as it was given, None for a configuration made in Python.
         line, column: 1 or more, None where unknown.
+        code: such as `PM1101`, which `pointsman config explain` explains and which never changes; None for
+            what somebody else made without one.
+        source: the line of the file, fit to be shown: values that may be secret are masked, what a terminal
+            would not show is written out, and of a long line it is the part around the place; None without.
+        caret: how many columns of a terminal stand in `source` before the place, 0 or more.
     """
 
     message: str
@@ -32,11 +37,27 @@ class Problem(Struct, frozen=True):
     file: str | None = None
     line: int | None = None
     column: int | None = None
+    code: str | None = None
+    source: str | None = None
+    caret: int = 0
 
     def __str__(self) -> str:
         where = ":".join(str(each) for each in (self.file, self.line, self.column) if each is not None)
         text = f"{self.message}; {self.hint}" if self.hint else self.message
         return ": ".join(each for each in (where, self.path, text) if each)
+
+    @property
+    def coded(self) -> str:
+        """The same with its code at the end."""
+        return f"{self} [{self.code}]" if self.code else str(self)
+
+
+class WrongValue(ValueError):
+    """A value that cannot be; `code` says in which way."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 _WORD = 80
@@ -44,8 +65,25 @@ _TEXT = 600
 """Characters of a word, and of a text, that are shown in a message."""
 
 
+_CREDENTIAL = (
+    r"(?<![\w-])(?:sk|pk|rk|gsk|xai|sess|hf|gh[opsur]|glpat|xox[abps])[-_](?=[\w-]*\d)[\w-]{12,}"
+    r"|AKIA[0-9A-Z]{16}|AIza[\w-]{30}|eyJ[\w-]{10,}\.[\w.-]+"
+)
+"""What a key of some provider begins with: it may stand where a name was expected."""
+
+
+_GLUED = (
+    r"(?i)((?:\b|_)(?:key|token|secret|passw(?:or)?d|pwd|auth|authorization|value)['\"]?[:=])(?!-)[^\s*]\S*"
+)
+"""What a key and its value become as one word, where the blank behind the colon was forgotten."""
+
+
 def readable(text: str) -> str:
-    """`text` as a message can hold it: what cannot be printed is escaped, what nobody would read left out."""
+    """`text` as a message can hold it: what cannot be printed is escaped, what nobody would read left out.
+
+    A credential that stands where a name was expected is masked.
+    """
+    text = re.sub(_GLUED, r"\1***", re.sub(_CREDENTIAL, "***", text))
     if len(text) <= _WORD and text.isprintable():
         return text
     shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[: 2 * _TEXT])
@@ -59,10 +97,10 @@ def show_path(path: Iterable[str | int]) -> str:
     for step in path:
         if isinstance(step, int):
             shown += f"[{step}]"
-        elif len(step) <= _WORD and re.fullmatch(_BARE, step):
+        elif len(step) <= _WORD and re.fullmatch(_BARE, step) and not re.search(_CREDENTIAL, step):
             shown += f".{step}" if shown else step
         else:
-            quoted = readable(step).replace("\\", "\\\\").replace('"', '\\"')
+            quoted = readable(step.replace("\\", "\\\\").replace('"', '\\"'))
             shown += f'["{quoted}"]'
     return shown
 
@@ -72,10 +110,25 @@ MOST_SHOWN = 50
 
 
 def config_error(problems: Sequence[Problem], *, file: str | None = None) -> ConfigError:
-    """The error that carries `problems`, those further up in the file first, with one line for each."""
-    ordered = sorted(problems, key=lambda each: (each.line or 0, each.column or 0))
+    """The error that carries `problems`, those further up in a file first, with one line for each."""
+    files = [*dict.fromkeys([file, *(each.file for each in problems)])]
+    ordered = sorted(problems, key=lambda each: (files.index(each.file), each.line or 0, each.column or 0))
     count = f"{len(ordered)} problem{'' if len(ordered) == 1 else 's'}"
-    lines = "\n".join(f"  {each}" for each in ordered[:MOST_SHOWN])
+    lines = "\n".join(f"  {each.coded}" for each in ordered[:MOST_SHOWN])
     if len(ordered) > MOST_SHOWN:
         lines += f"\n  … and {len(ordered) - MOST_SHOWN} more"
     return ConfigError(f"{count} in {file or 'the configuration'}:\n{lines}", ordered)
+
+
+def with_sources(error: Exception) -> str:
+    """What a ConfigError says, with the line of the file below each problem and a `^` at the place."""
+    shown = getattr(error, "problems", ())[:MOST_SHOWN]
+    head, *lines = str(error).splitlines()
+    if len(lines) < len(shown):  # it says something else
+        return str(error)
+    said = [head]
+    for line, each in zip(lines, shown, strict=False):
+        said.append(line)
+        if each.source is not None:
+            said += [f"    {each.source}", f"    {' ' * each.caret}^"]
+    return "\n".join((*said, *lines[len(shown) :]))

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from pointsman._internal.suggest import did_you_mean
+from pointsman.config import codes
 from pointsman.config.findings import Finding
 from pointsman.config.names import STAR, Names
 from pointsman.config.problems import KeyPath, show_path
@@ -28,7 +29,8 @@ def reference_findings(
     """
     provider_names = _names(data, "providers")
     if not provider_names:  # then whatever refers to one leads nowhere
-        return [Finding(("providers",), "is empty", "name at least one, such as gpu1: {type: ollama}")]
+        hint = "name at least one, such as gpu1: {type: ollama}"
+        return [Finding(("providers",), "is empty", hint, code=codes.NO_PROVIDERS)]
     names = names_in(data, providers)
     return [
         *_wrong_listings(providers, models),
@@ -38,18 +40,20 @@ def reference_findings(
         *_wrong_limits(providers, models, _names(data, "limits")),
         *_wrong_fallbacks(models, general, names),
         *_wrong_default(data, names),
+        *_wrong_mirrors(models, names),
         *_loops(models, names),
     ]
 
 
 def names_in(data: Mapping[str, Any], providers: Mapping[str, ProviderConfig]) -> Names:
     """What can be asked for by what `data` says, also where that is wrong."""
-    listed = (model for each in providers.values() for model in each.models)
+    listed = (model for each in providers.values() for model in each.listed)
     aliases = data.get("aliases")
     said = aliases.items() if isinstance(aliases, Mapping) else ()
     named = (each for each in _names(data, "models") if isinstance(each, str))
     known = {name: to for name, to in said if isinstance(to, str)}
-    return Names((*named, *listed), known, providers=_names(data, "providers"))
+    discovers = any(each.discovers for each in providers.values())
+    return Names((*named, *listed), known, providers=_names(data, "providers"), open_ended=discovers)
 
 
 def _names(data: Mapping[str, Any], section: str) -> set[str]:
@@ -62,31 +66,37 @@ def _wrong_listings(
 ) -> Iterator[Finding]:
     for name, provider in providers.items():
         before: set[str] = set()
-        for n, model in enumerate(provider.models):
+        for n, model in enumerate(provider.listed):
             path = ("providers", name, "models", n)
             if model in before:
-                yield Finding(path, f"model {model!r} is listed twice")
+                yield Finding(path, f"model {model!r} is listed twice", code=codes.TWICE)
             before.add(model)
             if model in models:
                 hint = f"add '{name}/{model}' to its deployments, or take one of the two away"
-                yield Finding(path, f"model {model!r} is also configured under models", hint)
+                yield Finding(
+                    path, f"model {model!r} is also configured under models", hint, code=codes.NAME_TAKEN
+                )
 
 
 def _wrong_deployments(models: Mapping[str, ModelConfig], providers: Set[str]) -> Iterator[Finding]:
     for name, model in models.items():
         path = ("models", name, "deployments")
         if not model.deployments and model.selector is None:
-            yield Finding(path, "a model needs at least one deployment", "such as gpu1/llama3.2")
+            hint = "such as gpu1/llama3.2"
+            message, rests_on = "a model needs at least one deployment", (("models", name),)
+            yield Finding(path, message, hint, rests_on=rests_on, code=codes.NO_DEPLOYMENTS)
         first: dict[str, int] = {}
         for n, deployment in enumerate(model.deployments):
             if deployment.provider not in providers:
-                hint = partial(did_you_mean, deployment.provider, providers, what="configured")
-                yield Finding((*path, n, "provider"), f"no provider is named {deployment.provider!r}", hint)
+                near = partial(did_you_mean, deployment.provider, providers, what="configured")
+                message = f"no provider is named {deployment.provider!r}"
+                yield Finding((*path, n, "provider"), message, near, code=codes.NO_SUCH_PROVIDER)
             if first.setdefault(deployment.id, n) != n:
                 yield Finding(
                     (*path, n),
                     f"deployment {deployment.id!r} is in this model twice",
                     "give it more weight, or give one of them a name",
+                    code=codes.TWICE,
                 )
 
 
@@ -101,6 +111,7 @@ def _wrong_names(models: Mapping[str, ModelConfig], providers: Set[str]) -> Iter
                 f"the name {name!r} already means a model of the provider {before!r}",
                 "choose a name that does not begin with a provider and '/'",
                 at_key=True,
+                code=codes.NAME_TAKEN,
             )
 
 
@@ -110,7 +121,7 @@ def _disagreements(
     """One id is one deployment, whatever model it is in: only weight and priority belong to the model."""
     known: dict[str, tuple[DeploymentConfig, KeyPath]] = {}
     for provider, settings in providers.items():
-        for n, model in enumerate(settings.models):
+        for n, model in enumerate(settings.listed):
             listed = DeploymentConfig(provider=provider, model=model)
             known.setdefault(listed.id, (listed, ("providers", provider, "models", n)))
     for name, public in models.items():
@@ -124,6 +135,7 @@ def _disagreements(
                     f"deployment {deployment.id!r} is described differently in {show_path(where[:2])}: "
                     f"{', '.join(differs)}",
                     "make them agree (weight and priority may differ), or give one of them a name",
+                    code=codes.DESCRIBED_TWICE,
                 )
 
 
@@ -152,6 +164,7 @@ def _wrong_limits(
                     (*path, "shared_limits", n),
                     f"no limit is called {each!r}",
                     partial(_other_limit, each, limits),
+                    code=codes.NO_SUCH_LIMIT,
                 )
 
 
@@ -168,19 +181,46 @@ def _wrong_fallbacks(
         before: set[str] = set()
         for n, fallback in enumerate(each.to for each in fallbacks):
             path = (*place, n)
-            if fallback not in names:
+            if not names.may_have(fallback):
                 hint = partial(names.near, fallback, but=(name,))
-                yield Finding(path, f"no model is named {fallback!r}", hint)
+                yield Finding(path, f"no model is named {fallback!r}", hint, code=codes.NO_SUCH_MODEL)
             elif names.target(fallback) in before:
-                yield Finding(path, f"{fallback!r} is listed twice")
+                yield Finding(path, f"{fallback!r} is listed twice", code=codes.TWICE)
             before.add(names.target(fallback))
 
 
 def _wrong_default(data: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     name = data.get("default_model")
-    if isinstance(name, str) and name not in names:
+    if isinstance(name, str) and not names.may_have(name):
         hint = partial(names.near, name)
-        yield Finding(("default_model",), f"no model is named {name!r}", hint)
+        yield Finding(("default_model",), f"no model is named {name!r}", hint, code=codes.NO_SUCH_MODEL)
+
+
+def _wrong_mirrors(models: Mapping[str, ModelConfig], names: Names) -> Iterator[Finding]:
+    for name, model in models.items():
+        path, mirror = ("models", name, "mirror"), model.mirror
+        if mirror is None or model.selector is not None:  # which has no place beside it
+            continue
+        to = names.described_as(mirror.to)
+        other = models.get(to or "")
+        if not names.may_have(mirror.to) or STAR in mirror.to:
+            hint = partial(names.near, mirror.to, but=(name,))
+            yield Finding((*path, "to"), f"no model is named {mirror.to!r}", hint, code=codes.NO_SUCH_MODEL)
+        elif names.target(mirror.to) == name:
+            yield Finding((*path, "to"), "a model cannot be mirrored to itself", code=codes.LOOP)
+        elif other is not None and other.selector is not None:
+            below = "name one of the models under its `of`"
+            yield Finding((*path, "to"), f"{mirror.to!r} has a selector", below, code=codes.SELECTOR_BELOW)
+        elif other is not None and (
+            missed := [each.type for each in other.guards if each not in model.guards]
+        ):
+            # A copy passes the guards of the model that was asked for; what these are to keep in stays in.
+            yield Finding(
+                (*path, "to"),
+                f"the copies would miss the guards of {mirror.to!r} ({', '.join(missed)})",
+                f"name them at {name!r} too, or under the general `guards`",
+                code=codes.COPIES_MISS_GUARDS,
+            )
 
 
 def _loops(models: Mapping[str, ModelConfig], names: Names) -> Iterator[Finding]:
@@ -201,6 +241,7 @@ def _loops(models: Mapping[str, ModelConfig], names: Names) -> Iterator[Finding]
                     ("models", steps[-1], "fallback", n),
                     f"the fallbacks form a loop: {' → '.join(loop)}",
                     "take one of these steps away",
+                    code=codes.LOOP,
                 )
             elif following not in finished:
                 way[following] = None

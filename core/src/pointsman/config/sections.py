@@ -6,26 +6,34 @@ written: `Named.settings`, `ProviderConfig.settings`. Nothing here shows or dump
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import GetJsonSchemaHandler, WrapValidator
+from pydantic import GetJsonSchemaHandler, TypeAdapter, WrapValidator
 from pydantic_core import CoreSchema
 
 from pointsman._internal.settings import Count, Section, setting
+from pointsman.auth import Secret
+from pointsman.config import codes
 from pointsman.config.kinds import (
     ApiKey,
     BaseUrl,
     Defaults,
     Forced,
     Headers,
+    IpAddress,
     LabelMap,
     ModelName,
     ProxyUrl,
     RuleMap,
     Word,
 )
+from pointsman.config.model_sections import CapabilityConfig, MirrorConfig, SystemPromptConfig
+from pointsman.config.named import CredentialConfig, Named, Open, one_or_several, or_text
+from pointsman.config.problems import WrongValue
+from pointsman.config.secret_values import UnshownOptions
 from pointsman.prices import Price
 from pointsman.resilience.circuit_breaker import BreakerSettings
 from pointsman.resilience.cool_down import OverloadSettings, RefusalSettings
@@ -36,37 +44,6 @@ _AS_GENERAL: dict[str, Any] = {"as_general": True}
 """A section whose keys stand in the table of settings once, under the general section of that name."""
 
 
-class Open(Section):
-    """A mapping that also takes keys of a plugin.
-
-    Which of those are secret only the plugin knows, so none is shown or dumped.
-    """
-
-    takes_more = True
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The keys that belong to the plugin, as they were written."""
-        return dict(self.more)
-
-
-class Named(Open):
-    """Something that a plugin offers, by name, with the plugin's own settings: `{type: jsonl, path: x}`.
-
-    The name alone is short for `{type: name}`.
-    """
-
-    type: Word = setting(description="the name that the plugin offers")
-
-    @classmethod
-    def from_other(cls, value: object) -> object:
-        return {"type": value} if isinstance(value, str) else value
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _or_text(super().__get_pydantic_json_schema__(core, handler))
-
-
 class GuardConfig(Named):
     """One guard: `{type: redact, …}`, with its own settings. The name alone is short for `{type: name}`."""
 
@@ -74,6 +51,53 @@ class GuardConfig(Named):
         default="refuse",
         description="when it fails: `refuse` the request, or `allow` it without this guard",
     )
+
+
+class DiscoverConfig(Named):
+    """What finds the servers of a provider: `{type: dns, interval: 30s}`, with its own settings.
+
+    The name alone is short for `{type: name}`.
+    """
+
+    interval: Duration = setting(default=30.0, ge=0.1, description="how often it looks")
+
+
+def _true(value: bool, _others: object) -> bool:
+    if not value:
+        raise ValueError("expected true; without it write a list of models in place of this")
+    return value
+
+
+class DiscoverModels(Section):
+    """In place of a list: ask the provider which models it has. `discover` is short for it."""
+
+    checks = {"discover": _true}  # noqa: RUF012
+
+    discover: bool = setting(description="`true`: ask it, and go on asking")
+    interval: Duration = setting(default=60.0, ge=0.1, description="how often it is asked")
+    include: list[Word] = setting(
+        default=["*"], description="names to offer, where `*` stands for anything: `[llama*]`"
+    )
+    exclude: list[Word] = setting(
+        default_factory=list, description="names not to offer of those: `['*embed*']`"
+    )
+
+    found = tuple[str, ...]()
+    """What it offers, once it was asked; no setting."""
+
+    @classmethod
+    def from_other(cls, value: object) -> object:
+        return {"discover": True} if value == "discover" else value
+
+    def having(self, found: Sequence[str]) -> DiscoverModels:
+        """The same, once the provider has been found to offer these."""
+        made = self.model_copy(update={})
+        made.found = tuple(found)
+        return made
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return or_text(super().__get_pydantic_json_schema__(core, handler), const="discover")
 
 
 class AttemptTimeoutSettings(Section):
@@ -141,7 +165,7 @@ class LimitsConfig(Section):
 
     def check(self, _context: object) -> None:
         if self.requests is None and self.tokens is None:
-            raise ValueError("says neither requests nor tokens")
+            raise WrongValue(codes.SAYS_NOTHING, "says neither requests nor tokens")
 
 
 class HedgeSettings(Section):
@@ -157,17 +181,31 @@ class HedgeSettings(Section):
     minimum_samples: Count = setting(default=20, ge=1, description="with fewer first tokens nothing is late")
 
 
-def _one_credential(auth: Named | None, others: Mapping[str, Any]) -> Named | None:
+def _one_credential(
+    auth: CredentialConfig | list[CredentialConfig] | None, others: Mapping[str, Any]
+) -> CredentialConfig | list[CredentialConfig] | None:
     if auth is not None and others.get("api_key") is not None:
-        raise ValueError("stands beside api_key; keep one of them")
+        raise WrongValue(codes.NOT_TOGETHER, "stands beside api_key; keep one of them")
     return auth
 
 
-def _key_of_a_certificate(key: Path | None, others: Mapping[str, Any]) -> Path | None:
+def _of_a_certificate(key: Any, others: Mapping[str, Any]) -> Any:
     # Where the certificate is missing because it is wrong, there is one.
     if key is not None and others.get("client_cert", key) is None:
-        raise ValueError("needs client_cert beside it")
+        raise WrongValue(codes.NEEDS_ANOTHER, "needs client_cert beside it")
     return key
+
+
+def _list_or_discover(value: object, _union: object) -> list[str] | DiscoverModels:
+    # As below.
+    if value == "discover" or isinstance(value, Mapping | DiscoverModels):
+        return DiscoverModels.model_validate(value)
+    return _list_of_models().validate_python(value)
+
+
+@cache
+def _list_of_models() -> TypeAdapter[list[str]]:
+    return TypeAdapter(list[ModelName])
 
 
 def _checks_or_false(value: object, _union: object) -> CheckSettings | Literal[False] | None:
@@ -178,7 +216,9 @@ def _checks_or_false(value: object, _union: object) -> CheckSettings | Literal[F
 class ProviderConfig(Open):
     """One upstream: where it is, how to authenticate, how to connect; other keys belong to its type."""
 
-    checks = {"auth": _one_credential, "client_key": _key_of_a_certificate}  # noqa: RUF012
+    checks = {  # noqa: RUF012
+        "auth": _one_credential, "client_key": _of_a_certificate, "client_key_password": _of_a_certificate,
+    }  # fmt: skip
 
     type: Word = setting(description="the provider type, such as `ollama` or `openai`: a plugin offers it")
     preset: Word | None = setting(
@@ -190,12 +230,30 @@ class ProviderConfig(Open):
     api_key: ApiKey | None = setting(
         default=None, description="the credential, as `${OPENAI_API_KEY}`; or use `auth`"
     )
-    auth: Named | None = setting(
-        default=None, description="where the credential comes from: `{type: env, name: …}`"
+    auth: Annotated[CredentialConfig | list[CredentialConfig] | None, WrapValidator(one_or_several)] = (
+        setting(
+            default=None,
+            description="where the credential comes from: `{type: env, name: …}`; a list for several: one "
+            "that is rejected gives way to the next",
+        )
     )
-    models: list[ModelName] = setting(
+    address: IpAddress | None = setting(
+        default=None,
+        description="connect to this IP address in place of where the name in `base_url` leads",
+    )
+    discover: DiscoverConfig | None = setting(
+        default=None, description="what finds its servers, such as `dns`: each becomes a deployment"
+    )
+    models: Annotated[DiscoverModels | list[ModelName], WrapValidator(_list_or_discover)] = setting(
         default_factory=list,
-        description="upstream models to offer under their own names; a name that several list is one pool",
+        description="upstream models to offer under their own names; a name that several list is one pool; "
+        "or `discover` to ask it which it has",
+    )
+    max_in_flight: Count | None = setting(
+        default=None,
+        ge=1,
+        description="attempts at the same time at each of its deployments that says nothing of it",
+        json_schema_extra={"unit": "attempts"},
     )
     labels: LabelMap = setting(
         default_factory=dict, description="what rules can require: `{local: true, region: eu}`"
@@ -210,6 +268,12 @@ class ProviderConfig(Open):
     )
     client_key: Path | None = setting(
         default=None, description="PEM file of its key; without it in `client_cert`"
+    )
+    client_key_password: Secret | None = setting(
+        default=None, description="password of that key, as `${KEY_PASSWORD}`"
+    )
+    min_tls: Literal["1.2", "1.3"] = setting(
+        default="1.2", description="the oldest version of TLS: `1.2` or `1.3`"
     )
     http2: bool = setting(default=False, description="offer HTTP/2")
     trust_env: bool = setting(
@@ -233,22 +297,23 @@ class ProviderConfig(Open):
     )
 
     @property
-    def credential(self) -> Named | None:
-        """Where the credential comes from; `api_key` is short for `{type: static, value: …}`."""
+    def listed(self) -> Sequence[str]:
+        """The upstream models that it offers under their own names, found ones too."""
+        return self.models.found if isinstance(self.models, DiscoverModels) else self.models
+
+    @property
+    def discovers(self) -> bool:
+        """Whether it may come to have models that nobody lists."""
+        return self.discover is not None or isinstance(self.models, DiscoverModels)
+
+    @property
+    def credentials(self) -> Sequence[CredentialConfig]:
+        """Where its credentials come from; `api_key` is short for `{type: static, value: …}`."""
         if self.api_key is not None:
-            return Named.model_validate({"type": "static", "value": self.api_key})
-        return self.auth
-
-
-class SystemPromptConfig(Section):
-    """What stands around the system prompt of every request, each as a paragraph. At least one of the two."""
-
-    prefix: str = setting(default="", description="before it; where a request has none, this is all of it")
-    suffix: str = setting(default="", description="after it")
-
-    def check(self, _context: object) -> None:
-        if not self.prefix.strip() and not self.suffix.strip():
-            raise ValueError("says neither prefix nor suffix")
+            return (CredentialConfig.model_validate({"type": "static", "value": self.api_key}),)
+        if self.auth is None:
+            return ()
+        return tuple(self.auth) if isinstance(self.auth, list) else (self.auth,)
 
 
 class DeploymentConfig(Section):
@@ -285,7 +350,7 @@ class DeploymentConfig(Section):
     system: SystemPromptConfig | None = setting(
         default=None, description="text around the system prompt, outside of that of the model"
     )
-    options: dict[str, Any] = setting(default_factory=dict, description="what only this provider type knows")
+    options: UnshownOptions = setting(default_factory=dict, description="what only this provider type knows")
     timeouts: AttemptTimeoutSettings = setting(
         default=AttemptTimeoutSettings.model_construct(),
         description="in place of those of model and provider",
@@ -313,7 +378,9 @@ class DeploymentConfig(Section):
             provider, slash, model = value.partition("/")
             if provider and slash and model:
                 return {"provider": provider, "model": model}
-        raise ValueError("expected 'provider/upstream-model', such as 'gpu1/llama3.2', or a mapping")
+        raise WrongValue(
+            codes.DEPLOYMENT_FORM, "expected 'provider/upstream-model', such as 'gpu1/llama3.2', or a mapping"
+        )
 
     @property
     def id(self) -> str:
@@ -322,7 +389,7 @@ class DeploymentConfig(Section):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _or_text(super().__get_pydantic_json_schema__(core, handler), pattern="^[^/]+/.+$")
+        return or_text(super().__get_pydantic_json_schema__(core, handler), pattern="^[^/]+/.+$")
 
 
 class FallbackConfig(Section):
@@ -341,23 +408,7 @@ class FallbackConfig(Section):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _or_text(super().__get_pydantic_json_schema__(core, handler))
-
-
-class CapabilityConfig(Section):
-    """What a model can do, as callers are told where upstreams do not say it, or say it wrongly."""
-
-    can: list[Literal["completion", "tools", "vision", "thinking", "embedding", "insert"]] | None = setting(
-        default=None,
-        description="of `completion`, `tools`, `vision`, `thinking`, `embedding`, `insert`, what it can do",
-    )
-    context_length: Count | None = setting(
-        default=None,
-        ge=1,
-        description="how long question and answer may be together",
-        json_schema_extra={"unit": "tokens"},
-    )
-    family: Word | None = setting(default=None, description="its kin, such as `llama`")
+        return or_text(super().__get_pydantic_json_schema__(core, handler))
 
 
 class ModelConfig(Section):
@@ -424,6 +475,9 @@ class ModelConfig(Section):
         default_factory=dict,
         description="labels that a deployment must carry to get a call, fallbacks too: `{local: true}`",
     )
+    mirror: MirrorConfig | None = setting(
+        default=None, description="has another model asked what this one was asked, to compare the two"
+    )
     capabilities: CapabilityConfig = setting(
         default=CapabilityConfig.model_construct(),
         description="what lists of models say of it, in place of what is known otherwise",
@@ -433,8 +487,3 @@ class ModelConfig(Section):
     def chosen_by_default(self) -> str:
         """Which of the models under `of` is taken when the selector fails."""
         return self.default or self.of[0]
-
-
-def _or_text(schema: dict[str, Any], **text: Any) -> dict[str, Any]:
-    described: dict[str, Any] = {key: schema.pop(key) for key in ("title", "description") if key in schema}
-    return {**described, "anyOf": [{"type": "string", **text}, schema]}

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from pointsman._internal.suggest import did_you_mean
+from pointsman.config import codes
 from pointsman.config.findings import Finding
 from pointsman.config.names import Names
 from pointsman.config.problems import KeyPath
@@ -41,40 +42,45 @@ def _without_selector(model: ModelConfig, path: KeyPath) -> Iterator[Finding]:
     for key in _OF_SELECTORS:
         if key in model.model_fields_set:
             hint = "add one, such as `selector: {type: rules, …}`, or take this away"
-            yield Finding((*path, key), "does nothing without a `selector`", hint, at_key=True)
+            message = "does nothing without a `selector`"
+            yield Finding((*path, key), message, hint, at_key=True, code=codes.NEEDS_ANOTHER)
 
 
 def _surplus(model: ModelConfig, path: KeyPath) -> Iterator[Finding]:
     for key in model.model_fields:
         if key in model.model_fields_set and key not in _BESIDE:
             message = "has no place beside a `selector`, whose models have their own"
-            yield Finding((*path, key), message, "say it at the models under `of`", at_key=True)
+            yield Finding((*path, key), message, _BELOW, at_key=True, code=codes.NOT_TOGETHER)
     for key in sorted(model.timeouts.model_fields_set - {"total"}):
         message = "has no place beside a `selector`; of its time limits only `total` counts"
-        yield Finding((*path, "timeouts", key), message, "say it at the models under `of`", at_key=True)
+        yield Finding((*path, "timeouts", key), message, _BELOW, at_key=True, code=codes.NOT_TOGETHER)
 
 
 def _wrong_of(name: str, models: Mapping[str, ModelConfig], names: Names) -> Iterator[Finding]:
     model, before = models[name], set[str]()
     if not model.of:
         hint = "name the models that the selector can pick, such as `of: [small, large]`"
-        yield Finding(("models", name, "of"), "a selector needs at least one model to pick", hint)
+        message = "a selector needs at least one model to pick"
+        yield Finding(("models", name, "of"), message, hint, code=codes.NOT_SELECTED)
     for n, each in enumerate(model.of):
         path = ("models", name, "of", n)
         meant = names.described_as(each) or ""
-        if each not in names:
+        if not names.may_have(each):
             hint_of = partial(names.near, each, but=(name,))
-            yield Finding(path, f"no model is named {each!r}", hint_of)
+            yield Finding(path, f"no model is named {each!r}", hint_of, code=codes.NO_SUCH_MODEL)
         elif each in before:
-            yield Finding(path, f"{each!r} is listed twice")
+            yield Finding(path, f"{each!r} is listed twice", code=codes.TWICE)
         elif (circle := _circle(name, meant, models, names)) is not None:
-            yield Finding(path, f"the selectors form a circle: {' → '.join(circle)}", _PICK)
+            message = f"the selectors form a circle: {' → '.join(circle)}"
+            yield Finding(path, message, _PICK, code=codes.LOOP)
         elif meant in models and models[meant].selector is not None:
-            yield Finding(path, f"{each!r} has a selector itself, and so no deployments", _PICK)
+            message = f"{each!r} has a selector itself, and so no deployments"
+            yield Finding(path, message, _PICK, code=codes.SELECTOR_BELOW)
         before.add(each)
 
 
 _PICK = "name models with deployments of their own"
+_BELOW = "say it at the models under `of`"
 
 
 def _circle(start: str, at: str, models: Mapping[str, ModelConfig], names: Names) -> list[str] | None:
@@ -96,7 +102,8 @@ def _circle(start: str, at: str, models: Mapping[str, ModelConfig], names: Names
 def _wrong_default(model: ModelConfig, path: KeyPath) -> Iterator[Finding]:
     if model.default is not None and model.of and model.default not in model.of:
         hint = partial(did_you_mean, model.default, model.of, what="there are")
-        yield Finding((*path, "default"), f"{model.default!r} is none of the models under `of`", hint)
+        message = f"{model.default!r} is none of the models under `of`"
+        yield Finding((*path, "default"), message, hint, code=codes.NOT_SELECTED)
 
 
 def _fallbacks(
@@ -106,4 +113,4 @@ def _fallbacks(
         other = models.get(names.described_as(fallback.to) or "")
         if other is not None and other.selector is not None:
             message = f"{fallback.to!r} has a selector, and picks nothing for what failed elsewhere"
-            yield Finding((*path, n), message, _PICK)
+            yield Finding((*path, n), message, _PICK, code=codes.SELECTOR_BELOW)

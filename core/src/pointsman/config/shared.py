@@ -6,7 +6,7 @@ from typing import Literal
 
 from pointsman._internal.settings import setting
 from pointsman.config.kinds import StoreUrl
-from pointsman.config.sections import Named
+from pointsman.config.named import Named
 from pointsman.units import Duration
 
 

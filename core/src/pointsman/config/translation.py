@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pointsman._internal.plugin_errors import OWN, log_raised
 from pointsman._internal.scrubber import Scrubber
 from pointsman.clock import LoopClock, system_rng
+from pointsman.config import codes
 from pointsman.config.document import Document
 from pointsman.config.findings import texts
 from pointsman.config.plugin_rules import rules_said
 from pointsman.config.problems import Problem, config_error
-from pointsman.dialect import Dialect, DialectContext, ForeignDocument, NativeDocument
+from pointsman.dialect import Dialect, DialectContext, ForeignDocument, NativeDocument, Remark
 from pointsman.errors import PluginError
 from pointsman.plugins.interfaces import lack
+from pointsman.plugins.known_names import DIALECTS, what_to_write
 from pointsman.plugins.registry import Plugins
 
 
 class Translated(NamedTuple):
-    """A document of ours, and what its dialect warns of."""
+    """A document of ours, what its dialect warns of, and the name of that; None for one that is ours."""
 
     document: Document
     warnings: tuple[Problem, ...] = ()
+    dialect: str | None = None
 
 
 def translated(document: Document, plugins: Iterable[object]) -> Translated:
     """`document`, which does not look like ours, as a dialect reads it; as it is when none knows it.
 
-    Raises: ConfigError when two dialects know it, when one fails, and for what cannot be translated.
+    Raises: ConfigError when two dialects know it, when one fails, when that of ours is not installed which
+        would, and for what cannot be translated.
     """
     known = Plugins(plugins, rules=rules_said(document.data))
     foreign = ForeignDocument(document.data)
@@ -48,18 +52,36 @@ def translated(document: Document, plugins: Iterable[object]) -> Translated:
     if len(matching) > 1:
         both = " and ".join(f"{each.name!r} from {each.origin}" for each, _dialect in matching)
         message = f"could be in any of several dialects: {both}"
-        raise config_error([document.problem((), message, "uninstall all but one")], file=document.file)
+        problem = document.problem((), message, "uninstall all but one", code=codes.SEVERAL_DIALECTS)
+        raise config_error([problem], file=document.file)
     for one, dialect in matching:
         native = one.do("read", lambda dialect=dialect: dialect.read(foreign))
         if not isinstance(native, NativeDocument) or not isinstance(native.data, Mapping):
             raise one.error(f"returned a {type(native).__name__} from read(), expected a NativeDocument")
         if native.problems:
-            remarks = [document.problem(each.of, each.message, each.hint) for each in native.problems]
+            remarks = [_remarked(document, each, codes.NOT_TRANSLATED) for each in native.problems]
             raise config_error(remarks, file=document.file)
-        warnings = (document.problem(each.of, each.message, each.hint) for each in native.warnings)
+        warnings = (_remarked(document, each, codes.LEFT_OUT) for each in native.warnings)
         ours = Document(native.data, document.file, source=document, origins=native.origins)
-        return Translated(ours, tuple(warnings))
+        return Translated(ours, tuple(warnings), one.name)
+    _expect_none_missing(document, known.names("dialect"))
     return Translated(document)
+
+
+def _expect_none_missing(document: Document, offered: Sequence[str]) -> None:
+    """Raise ConfigError when a dialect of ours, which is not `offered`, would read such a document."""
+    for key, name in DIALECTS.items():
+        if key in document.data and name not in offered:
+            message = f"no plugin offers dialect {name!r}, which reads such files"
+            hint = what_to_write("dialect", name, offered).strip()
+            raise config_error(
+                [document.problem((key,), message, hint, code=codes.NO_SUCH_PLUGIN, key=True)],
+                file=document.file,
+            )
+
+
+def _remarked(document: Document, remark: Remark, code: str) -> Problem:
+    return document.problem(remark.of, remark.message, remark.hint, code=remark.code or code)
 
 
 def _context(name: str) -> DialectContext:
@@ -86,4 +108,5 @@ class _Named(NamedTuple):
     def error(self, did: str) -> Exception:
         """That the dialect `did` wrong."""
         message = f"the dialect {self.name!r} from {self.origin} {did}"
-        return config_error([self.document.problem((), message)], file=self.document.file)
+        problem = self.document.problem((), message, code=codes.DIALECT_FAILED)
+        return config_error([problem], file=self.document.file)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from pointsman._internal.settings import Section
 from pointsman.config.model import Config
+from pointsman.config.named import Named
 from pointsman.config.problems import KeyPath, show_path
-from pointsman.config.sections import Named, ProviderConfig
+from pointsman.config.sections import ProviderConfig
 
 _KINDS = {
     "strategy": "strategy",
@@ -19,6 +21,7 @@ _KINDS = {
     "selector": "selector",
     "state": "state",
     "prices": "prices",
+    "discover": "discovery",
 }
 """The kind of what is named at a key."""
 
@@ -31,6 +34,13 @@ def uses(config: Config) -> dict[tuple[str, str], list[str]]:
     for key in config.sections:
         found.setdefault(("section", key), []).append(show_path((key,)))
     return found
+
+
+def sections_of_credentials(config: Config, providers: Iterable[str] | None = None) -> dict[str, Any]:
+    """The sections that sources of credentials go by: those that are called as their types."""
+    names = config.providers if providers is None else providers
+    types = {each.type for name in names for each in config.providers[name].credentials}
+    return {key: value for key, value in config.sections.items() if key in types}
 
 
 def _named(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str, str]]:

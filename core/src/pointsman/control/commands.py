@@ -4,8 +4,8 @@
     {"command": "disable", "deployment": "gpu9/llama3.2"}  →  {"ok": false, "error": "no deployment …"}
 
 What can be said stands in `COMMANDS`, and `answer` turns any line into an answer; around that stands the
-socket. No answer holds a credential: all of them are made of what `Router.status` and
-our own errors say.
+socket. `following` tells what happens behind the answer to `events`. No answer holds a credential: all of
+them are made of what `Router.status`, our events and our own errors say.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,12 +30,16 @@ from pointsman.types import JsonObject
 
 if TYPE_CHECKING:
     from pointsman.config import Config
-    from pointsman.reports import DeploymentStatus, Explanation, Status
+    from pointsman.events import Listener
+    from pointsman.explanations import Explanation
+    from pointsman.reports import DeploymentStatus, Status
 
 log = logging.getLogger("pointsman")
 
 PID = "{pid}"
 """What stands for the number of the process in the path of a socket."""
+FOLLOW = "events"
+"""The command behind whose answer everything is told that happens, until whoever asked hangs up."""
 LONGEST_DRAIN = 3600.0
 _LARGEST_PID = 4194304
 _LONGEST_PATH = 107 if sys.platform == "linux" else 103
@@ -46,13 +51,15 @@ class Operated(Protocol):
     @property
     def config(self) -> Config: ...
     def status(self) -> Status: ...
-    def explain(self, model: str) -> Explanation: ...
+    @property
+    def explain(self) -> Callable[..., Explanation]: ...
     def disable(self, deployment: str) -> None: ...
     def enable(self, deployment: str) -> None: ...
     def reset(self, deployment: str) -> None: ...
     def force_open(self, deployment: str) -> None: ...
     async def drain(self, deployment: str, *, timeout: float | None = None) -> bool: ...
     async def reload(self) -> None: ...
+    def listen(self, listener: Listener) -> Callable[[], None]: ...
 
 
 # ── what can be said ─────────────────────────────────────────────────────────────────────────────────
@@ -88,6 +95,13 @@ async def answer(router: Operated, line: bytes, *, scrub: Scrub) -> bytes:
     return refusal(message, code, problems)
 
 
+def follows(line: bytes) -> bool:
+    """Whether `line` asks for all that happens from now on."""
+    with suppress(WrongCommand):
+        return FOLLOW.encode() in line and _request(line) == {"command": FOLLOW}
+    return False
+
+
 def refusal(message: str, code: str = "invalid_request", problems: Sequence[object] = ()) -> bytes:
     """The answer that says why not."""
     said: dict[str, Any] = {"ok": False, "error": message, "code": code}
@@ -97,7 +111,7 @@ def refusal(message: str, code: str = "invalid_request", problems: Sequence[obje
 
 
 def _problem(problem: object) -> Mapping[str, Any]:
-    names = ("message", "path", "hint", "file", "line", "column")
+    names = ("code", "message", "path", "hint", "file", "line", "column", "source", "caret")
     return {name: getattr(problem, name, None) for name in names}
 
 
@@ -134,7 +148,17 @@ async def _status(router: Operated, _request: JsonObject) -> Mapping[str, Any]:
 
 
 async def _explain(router: Operated, request: JsonObject) -> Mapping[str, Any]:
-    return router.explain(_text(request, "model")).to_dict()
+    options, stream = request.get("options", {}), request.get("stream", False)
+    if not isinstance(options, dict) or not isinstance(stream, bool):
+        raise WrongCommand("explain takes `options`, a mapping, and `stream`, true or false")
+    if twice := options.keys() & {"self", "model", "messages", "stream"}:
+        raise WrongCommand(f"{min(twice)!r} is none of the `options`")
+    messages = request.get("messages", "")
+    return router.explain(_text(request, "model"), messages, stream=stream, **options).to_dict()
+
+
+async def _events(_router: Operated, _request: JsonObject) -> Mapping[str, Any]:
+    return {}  # what is asked for comes behind it
 
 
 async def _reload(router: Operated, _request: JsonObject) -> Mapping[str, Any]:
@@ -178,13 +202,14 @@ class Command(Struct, frozen=True):
 COMMANDS: Mapping[str, Command] = {
     "ping": Command(_ping),
     "status": Command(_status),
-    "explain": Command(_explain, ("model",)),
+    "explain": Command(_explain, ("model", "messages", "stream", "options")),
     "disable": Command(_operation("disable"), ("deployment",), changes=True),
     "enable": Command(_operation("enable"), ("deployment",), changes=True),
     "reset": Command(_operation("reset"), ("deployment",), changes=True),
     "force_open": Command(_operation("force_open"), ("deployment",), changes=True),
     "drain": Command(_drain, ("deployment", "timeout"), changes=True),
     "reload": Command(_reload, changes=True),
+    FOLLOW: Command(_events),
 }
 
 

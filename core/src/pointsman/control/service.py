@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict, RootModel
 
 from pointsman._internal.idle import all_idle
-from pointsman.control.commands import socket_path
-from pointsman.control.socket import Control
 from pointsman.section import SectionFactory
 from pointsman.service import ServiceContext, ServiceFactory
+
+if TYPE_CHECKING:
+    from pointsman.control.socket import Control
 
 
 class ControlSettings(RootModel[Path]):
@@ -24,6 +26,8 @@ class ControlService:
     """The control socket of one router. Raises ValueError when none can have that path."""
 
     def __init__(self, context: ServiceContext) -> None:
+        from pointsman.control.commands import socket_path  # for whoever has one
+
         self._context = context
         self._at = socket_path(context.settings.root, context.directory)
         self._control: Control | None = None
@@ -35,9 +39,12 @@ class ControlService:
 
     async def start(self) -> None:
         """Open the socket and answer. Raises ConfigError when it cannot be opened."""
+        from pointsman.control.commands import socket_path
+        from pointsman.control.socket import Control
+
         context = self._context
         path = socket_path(context.settings.root, context.directory, pid=os.getpid())
-        self._control = Control(context.router, path, scrub=context.scrub)
+        self._control = Control(context.router, path, scrub=context.scrub, wall=context.clock.wall)
         self._control.start()
 
     async def finish(self) -> None:

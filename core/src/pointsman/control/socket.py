@@ -19,7 +19,8 @@ from pathlib import Path
 
 from pointsman._internal.idle import IdleNotice
 from pointsman._internal.plugin_errors import Scrub, log_raised
-from pointsman.control.commands import Operated, answer, refusal
+from pointsman.control.commands import Operated, answer, follows, refusal
+from pointsman.control.following import Following
 from pointsman.errors import ConfigError
 
 log = logging.getLogger("pointsman")
@@ -43,9 +44,11 @@ class Control:
     Raises: ConfigError when it cannot be opened; a live router that holds it is named by its process.
     """
 
-    def __init__(self, router: Operated, path: Path, *, scrub: Scrub) -> None:
+    def __init__(self, router: Operated, path: Path, *, scrub: Scrub, wall: Callable[[], float]) -> None:
         self.path = path
         self._scrub = scrub
+        self._wall = wall
+        self._following: dict[Following, asyncio.StreamWriter] = {}
         self._router = router
         self._socket, self._identity = _listening(path)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,6 +75,10 @@ class Control:
                 self.path.unlink()
         for writer in self._waiting:
             writer.close()
+        for following, writer in self._following.items():
+            following.end()
+            if self._loop is not None:  # one that does not read gets no more than a moment
+                self._loop.call_later(_PATIENCE, writer.transport.abort)
 
     async def aclose(self) -> None:
         """The same, and end at once whatever is still being answered. Safe to repeat."""
@@ -121,6 +128,9 @@ class Control:
                 await _send(writer, refusal(f"{CONNECTIONS} connections are open already", "busy"))
                 return
             while self._open and (line := await self._line(reader, writer)):
+                if follows(line):
+                    await self._follow(reader, writer, line)
+                    return
                 await _send(writer, await answer(self._router, line, scrub=self._scrub))
         except _TooLong:
             with suppress(OSError, TimeoutError):
@@ -140,6 +150,23 @@ class Control:
             raise _TooLong from None
         finally:
             self._waiting.discard(writer)
+
+    async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: bytes) -> None:
+        """Answer, and tell what happens until this is closed, or whoever asked says anything or hangs up."""
+        following = Following(self._router.listen, self._wall)  # from before the answer: nothing is missed
+        self._following[following] = writer
+        ended = asyncio.ensure_future(reader.read(1))
+        ended.add_done_callback(lambda _: following.end())
+        try:
+            await _send(writer, await answer(self._router, line, scrub=self._scrub))
+            while said := await following.lines():
+                writer.write(said)
+                await writer.drain()  # as long as it takes: to look at what one has is no fault
+        finally:
+            following.close()
+            del self._following[following]
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
 
 
 class _TooLong(Exception):

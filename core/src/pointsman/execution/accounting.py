@@ -22,10 +22,11 @@ from pointsman.errors import (
 from pointsman.events import AttemptEnded, RequestEnded, log
 from pointsman.execution.adjusting import amended
 from pointsman.execution.time_limits import deadline_passed, is_over
+from pointsman.resilience.token_estimate import output_estimate
 from pointsman.routing.lease import FailureDetails, Lease
 from pointsman.routing.runtime import shutting_down
 from pointsman.types import ChatResponse, EmbedResponse, Usage
-from pointsman.wire.token_usage import chargeable, plausible
+from pointsman.wire.token_usage import believed, chargeable, plausible
 
 if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
@@ -55,12 +56,25 @@ def succeeded(execution: Execution, lease: Lease, response: R, usage: Usage | No
     force_setattr(response, "request_id", execution.request_id)
     if execution.dropping is not None and isinstance(response, ChatResponse):
         force_setattr(response, "dropped", execution.dropping.of(lease.deployment))
+    if usage is None or not (usage.prompt and usage.completion):
+        usage = _uncounted(execution, lease, response, usage)
     end_attempt(execution, lease, _OK, None, usage, response.upstream_request_id)
     if execution.cost is not None:
         force_setattr(response, "cost_microcents", execution.cost)
     if execution.ends_with_answer:
         end_request(execution, "ok")
     return response
+
+
+def _uncounted(
+    execution: Execution, lease: Lease, response: ChatResponse | EmbedResponse, usage: Usage | None
+) -> Usage | None:
+    """`usage` as far as it can be; what came counts by its length where the upstream did not count it."""
+    if usage is not None:
+        usage = believed(usage, response)
+    if (usage is None or usage.completion is None) and isinstance(response, ChatResponse):
+        lease.delivered = output_estimate(response) * answers_asked(execution)
+    return usage
 
 
 def end_attempt(
@@ -78,6 +92,10 @@ def end_attempt(
     tokens = None if usage is None else _counted(execution, lease, usage)
     if lease.deployment.price is not None or execution.cost is not None:
         _charge(execution, lease, outcome, usage)
+    if lease.hold is not None:
+        lease.usage = _settled(execution, usage, error)
+    if outcome is not _OK and lease.coming is not None:  # what was counted by then is a part, or nothing
+        lease.delivered = output_estimate(lease.coming.response()) * answers_asked(execution)
     if error is None:
         lease.release(outcome, now, tokens)
     else:
@@ -86,6 +104,12 @@ def end_attempt(
         upstream_request_id = upstream_request_id or error.upstream_request_id
     if error is not None or execution.setting.events.attempt_ended:
         _tell_of_attempt(execution, lease, outcome, error, usage, upstream_request_id, now)
+
+
+def answers_asked(execution: Execution) -> int:
+    """How many answers the request asks for at once; only what its caller wrote can ask for several."""
+    original = execution.options.original
+    return 1 if original is None else original.answers
 
 
 def _counted(execution: Execution, lease: Lease, usage: Usage) -> int | None:
@@ -128,6 +152,16 @@ def _charge(execution: Execution, lease: Lease, outcome: Outcome, usage: Usage |
         execution.cost = None
 
 
+def _settled(execution: Execution, usage: Usage | None, error: CallError | None) -> Usage | None:
+    """What budgets are told that an attempt used; None where nobody knows.
+
+    Upstreams charge nothing for what they answer with an error.
+    """
+    if usage is None:
+        return Usage(0, 0) if error is not None and (error.status or 0) >= 400 else None
+    return chargeable(usage, execution.request)
+
+
 def _release_failed(
     execution: Execution, lease: Lease, outcome: Outcome, error: CallError, tokens: int | None, now: float
 ) -> None:
@@ -137,6 +171,7 @@ def _release_failed(
     # An upstream that says itself what it cannot do was asked, and counted that.
     never_sent = error.without_credential or (isinstance(error, Unsupported) and error.status is None)
     never_sent = never_sent or (isinstance(error, ConnectionFailed) and not error.sent)
+    execution.unsent += never_sent and not isinstance(error, Unsupported)
     within, timed_out = execution.deadline - now, isinstance(error, AttemptTimeout)
     ending = FailureDetails(error.retry_after, error.refusal, within, timed_out, not never_sent)
     lease.release(outcome, now, tokens, ending)
@@ -245,9 +280,13 @@ def _tell_of_request(execution: Execution, result: str, error: BaseException | N
         options.tags,
         execution.cost,
     )
+    if lease is not None and lease.delivered:
+        force_setattr(event, "delivered", lease.delivered)
     if error is None:
         execution.setting.events.emit(event)
     else:
+        if isinstance(error, CallError):
+            force_setattr(event, "rule", error.rule)  # here, so that an answer pays nothing for it
         execution.setting.events.report(event)
 
 

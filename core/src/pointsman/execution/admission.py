@@ -4,20 +4,33 @@ The lease comes first and awaits nothing: it is what this router knows, and hold
 store is asked. Where that refuses, the lease is given back as if it had never been, and the search goes on;
 what refused is remembered, so that nobody asks again before it may have room. Without a store none of this
 is called.
+
+So it is with budgets, after that: what they refuse is passed over as what a deployment cannot do is, for
+another one may cost less.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pointsman.errors import Outcome
+from pointsman._internal.plugin_errors import fault, is_own
+from pointsman._internal.timeouts import TimeLimit
+from pointsman.budget import HoldAsked
+from pointsman.errors import BudgetExceeded, CallError, Outcome
+from pointsman.execution.accounting import answers_asked
+from pointsman.execution.adjusting import amended
+from pointsman.execution.time_limits import deadline_passed
 from pointsman.resilience.admission_queue import NotYet
+from pointsman.resilience.token_estimate import input_estimate
 from pointsman.routing.lease import NEVER_SENT, Lease
+from pointsman.types import EmbedRequest
 
 if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
+    from pointsman.routing.deployment import Deployment
 
 
 async def is_admitted(execution: Execution, lease: Lease) -> bool:
@@ -40,6 +53,64 @@ async def is_admitted(execution: Execution, lease: Lease) -> bool:
         raise asyncio.CancelledError
     lease.started_at = now
     return True
+
+
+async def is_held(execution: Execution, lease: Lease) -> bool:
+    """Whether budgets allow the attempt that holds `lease`; if not, that is given back, and passed over.
+
+    Raises: DeadlineExceeded when they have not said by the request's deadline.
+    """
+    budgets, alarms = execution.setting.budgets, execution.setting.alarms
+    assert budgets is not None
+    asked, held = hold_asked(execution, lease.pool, lease.deployment), False
+    late = partial(deadline_passed, execution, "before its budgets had said whether it may be made")
+    try:
+        with TimeLimit(execution.deadline, late, alarms):
+            lease.hold = await budgets.hold(asked)
+        held = True
+    except BudgetExceeded as error:
+        execution.demand.tried.add(lease.deployment.id)
+        # Nor back to it: where nothing waits it would ask until its deadline, and hold up the loop.
+        execution.failures.retryable.discard(lease.deployment.id)
+        execution.passed_over(execution.pool_of(lease), lease.deployment, error)
+        return False
+    except BaseException as error:  # somebody else's code: anything can happen
+        if isinstance(error, CallError) or not is_own(error):
+            raise
+        scrub = execution.setting.scrubber.text
+        raise fault("service", "budgets", "hold", error, scrub=scrub) from error
+    finally:
+        execution.routed_at = now = execution.now()
+        if not held and lease.is_open:
+            lease.release(Outcome.NEUTRAL, now, ending=NEVER_SENT)
+    if not lease.is_open:  # the router closed meanwhile, and accounted for it
+        if lease.hold is not None:
+            lease.hold.settle(None, None, sent=False)
+        raise asyncio.CancelledError
+    lease.started_at = now
+    return True
+
+
+def hold_asked(execution: Execution, model: str, deployment: Deployment) -> HoldAsked:
+    """What an attempt at `deployment`, as one of `model`, asks of budgets."""
+    request = amended(execution, deployment, execution.request)
+    answers = answers_asked(execution)
+    most = 0 if isinstance(request, EmbedRequest) else request.max_tokens
+    return HoldAsked(
+        request_id=execution.request_id,
+        attempt=execution.made + 1,
+        first=execution.made == execution.unsent,
+        model=model,
+        deployment=deployment.id,
+        caller=execution.options.caller,
+        tags=execution.options.tags,
+        prompt_tokens=input_estimate(request),
+        most_completion=most and most * answers,
+        price=deployment.price,
+        seconds=max(0.0, execution.deadline - execution.now()),
+        wall=execution.setting.clock.wall(),
+        answers=answers,
+    )
 
 
 class AskingInLine:

@@ -15,6 +15,7 @@ from pointsman._internal.plugin_errors import during_attempt, fault, is_own, mis
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.clock import request_id
 from pointsman.errors import (
+    BudgetExceeded,
     CallError,
     FallbackOn,
     ModelNotFound,
@@ -27,6 +28,8 @@ from pointsman.errors import (
 from pointsman.event_log import begun
 from pointsman.events import AttemptStarted, Progress, RequestStarted
 from pointsman.execution.accounting import attempt_failed, end_attempt, end_request, fail_request
+from pointsman.execution.admission import is_held
+from pointsman.execution.audited import admitted
 from pointsman.execution.failover import lease_for, none_available, refund_unused
 from pointsman.execution.makers import lease_of_maker, maker_of
 from pointsman.execution.queueing import admitted_lease, queued_lease, worth_a_place
@@ -37,7 +40,7 @@ from pointsman.requests.call_options import DEFAULT, CallOptions
 from pointsman.requests.requirements import merged
 from pointsman.resilience.retry_budget import RetryBudget
 from pointsman.retry import RetryPolicy
-from pointsman.routing.deployment import Demand
+from pointsman.routing.deployment import Demand, Deployment
 from pointsman.routing.lease import Lease
 from pointsman.routing.pool import Pool
 from pointsman.routing.runtime import Setting
@@ -75,6 +78,7 @@ class Execution(Struct, eq=False):
 
     Attributes:
         made: how many attempts it has made.
+        unsent: how many of them never left the process.
         last: the lease of the latest attempt, or of the one of two that answers.
         time: the limit of an attempt that awaits its answer as a whole; None for others.
         hedge: the lease of the attempt that was made beside another one.
@@ -84,6 +88,7 @@ class Execution(Struct, eq=False):
         cost: of the attempts that have ended and were counted, together, in millionths of a cent; None where
             none was, or not the one that answered.
         is_over: its end was told.
+        is_admitted: it was shown to the audit sinks that have to take it first, where there are such.
         ends_with_answer: it is over where an upstream has answered; false where guards have a say then.
         dropping: what is left out of it where deployments refuse it; None as long as nothing is.
     """
@@ -110,8 +115,10 @@ class Execution(Struct, eq=False):
     usage: Usage | None = None
     cost: int | None = None
     is_over: bool = False
+    is_admitted: bool = False
     ends_with_answer: bool = True
     dropping: Dropping | None = None
+    unsent: int = 0
 
     def __repr__(self) -> str:
         return f"<{self.operation} {self.request_id}>"  # and nothing of what was asked
@@ -124,13 +131,18 @@ class Execution(Struct, eq=False):
         Raises: the last attempt's error, or why there was no attempt; by then the request has ended.
         """
         try:
+            if self.setting.admitting:
+                await admitted(self)
             while True:
                 lease = None  # anew: what fails before there is one must not end the attempt before
                 try:
                     if self.setting.state is None:
-                        self.last = lease = self.next_lease() or await queued_lease(self)
+                        chosen = self.next_lease() or await queued_lease(self)
                     else:
-                        self.last = lease = await admitted_lease(self)
+                        chosen = await admitted_lease(self)
+                    if self.setting.budgets is not None and not await is_held(self, chosen):
+                        continue
+                    self.last = lease = chosen
                     self.made = lease.number = number = self.made + 1
                     self.demand.tried.add(lease.deployment.id)
                     if number > 1 or self.setting.events.attempt_started:
@@ -175,7 +187,9 @@ class Execution(Struct, eq=False):
             if now >= self.deadline:
                 raise deadline_passed(self, "before another attempt") from self.failures.last
         if lease is None:
-            lease = lease_for(self, now, back=self.refusal is None)
+            lease = lease_for(
+                self, now, back=self.refusal is None or isinstance(self.refusal, BudgetExceeded)
+            )
         if lease is not None or worth_a_place(self, now):
             return lease
         if self.refusal is not None:
@@ -239,21 +253,24 @@ class Execution(Struct, eq=False):
         if lease.is_open:
             end_attempt(self, lease, Outcome.CLIENT_FAULT, error=error)
             self.made -= 1
-        if error.fallback_on is not FallbackOn.UNAVAILABLE:  # which is what a pool is that was never asked
-            pool = self.pool_of(lease)
-            if self.demand.tried.issuperset(each.id for each in pool.deployments):
-                self.retry_state().causes.setdefault(pool.name, set()).add(error.fallback_on)
+        self.passed_over(self.pool_of(lease), lease.deployment, error)
+        if self.failures.delay:
+            self.failures.delay = 0.0
+
+    def passed_over(self, pool: Pool, deployment: Deployment, error: Unsupported | BudgetExceeded) -> None:
+        """Remember that `deployment`, which `pool` chose, cannot do what is asked, or costs too much."""
+        never_asked = error.fallback_on is FallbackOn.UNAVAILABLE
+        if not never_asked and self.demand.tried.issuperset(each.id for each in pool.deployments):
+            self.retry_state().causes.setdefault(pool.name, set()).add(error.fallback_on)
         from pointsman.execution.adjusting import TooLong
 
         told = error.told() if isinstance(error, TooLong) else error
         # Without its traceback, which holds the frames, and with them the caller's stream.
-        self.refusal = self.complete(told, lease.deployment.id).with_traceback(None)
-        if self.chain[0].drops:
+        self.refusal = self.complete(told, deployment.id).with_traceback(None)
+        if self.chain[0].drops and isinstance(error, Unsupported):
             from pointsman.execution.dropping import remember
 
-            remember(self, lease.deployment, error)
-        if self.failures.delay:
-            self.failures.delay = 0.0
+            remember(self, deployment, error)
 
     async def _before_next_attempt(self) -> None:
         """Wait as planned; tenacity only where there is something to wait for.

@@ -12,6 +12,7 @@ from pointsman.clock import request_id
 from pointsman.errors import NoDeploymentAvailable, Unsupported
 from pointsman.events import RequestStarted
 from pointsman.execution.accounting import end_request, fail_request
+from pointsman.execution.audited import admitted
 from pointsman.execution.execution import Execution, Operation
 from pointsman.execution.filtering import Filters
 from pointsman.execution.guarded_stream import AnsweredStream, FilteredAttempt
@@ -24,6 +25,7 @@ from pointsman.execution.guards_at_work import (
     says_the_same,
 )
 from pointsman.execution.makers import maker_of
+from pointsman.execution.recording import recorded, tell
 from pointsman.execution.retry_state import NO_FAILURES
 from pointsman.execution.selecting import select
 from pointsman.execution.stream_attempt import StreamAttempt
@@ -32,7 +34,7 @@ from pointsman.guard import Answered, GuardCall
 from pointsman.requests.call_options import CallOptions
 from pointsman.requests.requirements import merged
 from pointsman.routing.deployment import Demand
-from pointsman.routing.entrance import ConfiguredGuard, Entrance
+from pointsman.routing.entrance import ConfiguredGuard, Entrance, Mirroring
 from pointsman.routing.per_call import chain_of_call
 from pointsman.routing.snapshot import Snapshot
 from pointsman.types import ChatResponse, Request
@@ -48,14 +50,23 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
 
     Attributes:
         passed: the guards that it has passed, in that order.
+        mirror: hears of its answer; None where no copies are made.
+        is_recorded: the audit was told what it asked, where some sink records that.
     """
 
     snapshot: Snapshot
     entrance: Entrance
     passed: list[GuardAtWork] = field(default_factory=list)
+    mirror: Mirroring | None = None
+    is_recorded: bool = False
 
     async def run(self, operation: Operation[T]) -> T:
         """As of `Execution`, for answers that come as a whole. Raises what guards raise, too."""
+        if self.setting.recording:
+            return await recorded(self, self._run(operation))
+        return await self._run(operation)
+
+    async def _run(self, operation: Operation[T]) -> T:
         with _ended(self):
             answered = await self.enter()
         if answered is None:
@@ -65,10 +76,20 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
         with _ended(self):
             answer = await self._leave(answer)
         end_request(self, result)
+        if self.mirror is not None and answered is None:
+            self.mirror.answered(self, answer)
         return cast("T", answer)
 
     async def open(self) -> StreamAttempt | AnsweredStream:
         """The stream, with something of the answer read or all of it. Raises: as `run`."""
+        try:
+            return await self._open()
+        except BaseException:
+            if self.setting.recording:
+                tell(self, None)
+            raise
+
+    async def _open(self) -> StreamAttempt | AnsweredStream:
         with _ended(self):
             answered = await self.enter()
         if answered is None:
@@ -81,6 +102,8 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
             assert isinstance(response, ChatResponse)
             stream = AnsweredStream(response, Filters(self, self.passed), self.request)
         end_request(self, answered.result)
+        if self.setting.recording:
+            tell(self, stream.response)
         return stream
 
     async def enter(self) -> Answered | None:
@@ -88,15 +111,19 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
 
         Raises: what the request ends with.
         """
+        if self.setting.admitting:
+            await admitted(self)  # before the guards, for they may ask others what they think of it
         answered = await self._pass(self.entrance.guards)
         if answered is not None:
             return answered
         model, selector = self.request.model, self.entrance.selector
+        self.mirror = self.entrance.mirror
         if selector is not None:
             model = await select(self, selector, self.snapshot)
-            behind = self.snapshot.entrance(model)
-            if behind is not None and (answered := await self._pass(behind.own_guards)) is not None:
-                return answered
+            if (behind := self.snapshot.entrance(model)) is not None:
+                self.mirror = behind.mirror
+                if (answered := await self._pass(behind.own_guards)) is not None:
+                    return answered
         self._expect_one_answer()
         self._route(model)
         return None

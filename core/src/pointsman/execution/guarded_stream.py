@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, cast
 
 from pointsman.errors import CallError, Outcome
 from pointsman.execution.accounting import end_attempt
 from pointsman.execution.execution import Execution
 from pointsman.execution.filtering import Filters
 from pointsman.execution.guards_at_work import SAID, GuardAtWork, without_old_raw
+from pointsman.execution.recording import tell
 from pointsman.execution.stream_attempt import StreamAttempt
 from pointsman.routing.lease import Lease
 from pointsman.types import (
@@ -30,6 +32,9 @@ from pointsman.types import (
 )
 from pointsman.values.typed_answers import typed
 from pointsman.wire.assembly import Assembly
+
+if TYPE_CHECKING:
+    from pointsman.execution.guarded import GuardedExecution
 
 
 class FilteredAttempt(StreamAttempt):
@@ -82,6 +87,17 @@ class FilteredAttempt(StreamAttempt):
         self._pass_on(self._filters.end())
         self.told.usage = usage
         await super().complete()
+        execution = cast("GuardedExecution", self._execution)
+        if execution.mirror is not None and self.response is not None:
+            execution.mirror.answered(execution, self.response)
+        if execution.setting.recording:
+            tell(execution, self.response)
+
+    def abort(self) -> None:
+        """As of an attempt; of one that has begun to answer it is told what was delivered."""
+        super().abort()
+        if self._filters is not None and self._execution.setting.recording:
+            tell(cast("GuardedExecution", self._execution), self.told.response())
 
     def _pass_on(self, events: Sequence[StreamEvent]) -> None:
         self.told.extend(events)

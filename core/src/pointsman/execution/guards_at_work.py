@@ -102,6 +102,7 @@ def failed(execution: Execution, configured: ConfiguredGuard, method: str, did: 
     """
     if isinstance(did, Refused):
         if (odd := misshapen(did)) is None:
+            did.rule = configured.name
             raise execution.complete(did)
         did = f"raised {odd} from {method}()"
     scrub, name = execution.setting.scrubber.text, configured.name

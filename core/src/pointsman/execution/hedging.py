@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pointsman.errors import CallError, DeadlineExceeded, NoDeploymentAvailable, Outcome, Unsupported
 from pointsman.execution.accounting import attempt_failed, end_attempt
-from pointsman.execution.admission import is_admitted
+from pointsman.execution.admission import is_admitted, is_held
 from pointsman.routing.lease import Lease
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ async def race(execution: Execution, first: StreamAttempt, late: float) -> Strea
     failure: BaseException | None = None
     try:
         done, _ = await asyncio.wait(running, timeout=late)
-        lease = None if done else await _hedge(execution, first.lease)
+        lease = None if done else await _hedge_beside(execution, first.lease, task)
         if lease is not None:
             second = first.beside(lease)
             running[asyncio.ensure_future(second.read_to_content())] = second
@@ -82,6 +82,29 @@ def _heard(task: asyncio.Task[None]) -> None:
         task.exception()
 
 
+async def _hedge_beside(execution: Execution, beside: Lease, first: asyncio.Task[None]) -> Lease | None:
+    """As `_hedge`, for as long as `first` has not ended: who has to admit another attempt, and takes long or
+    fails at it, must cost the one that runs nothing.
+    """
+    if execution.setting.state is None and execution.setting.budgets is None:
+        return await _hedge(execution, beside)  # which waits for nobody
+    asking = asyncio.ensure_future(_hedge(execution, beside))
+    try:
+        await asyncio.wait((first, asking), return_when=asyncio.FIRST_COMPLETED)
+        if asking.done():
+            with suppress(CallError):  # a plugin's mistake, which the log has
+                return asking.result()
+        return None
+    except asyncio.CancelledError:
+        if asking.done() and not asking.cancelled() and asking.exception() is None:
+            lease = asking.result()
+            if lease is not None:
+                end_attempt(execution, lease, Outcome.NEUTRAL)
+        raise
+    finally:
+        asking.cancel()  # what it holds it gives back
+
+
 async def _hedge(execution: Execution, beside: Lease) -> Lease | None:
     """A lease for the second attempt, elsewhere in the same pool; None when there is to be none.
 
@@ -100,6 +123,8 @@ async def _hedge(execution: Execution, beside: Lease) -> Lease | None:
     demand.well_only = False
     lease = pool.lease(execution.request, now=now, expires=execution.deadline, demand=demand)
     if lease is None or not await is_admitted(execution, lease):
+        return None
+    if execution.setting.budgets is not None and not await is_held(execution, lease):
         return None
     for each in budgets:
         each.retry(now)

@@ -65,7 +65,7 @@ class StreamAttempt:
         self.lease = lease
         self.source: EventStream | None = None
         self.ready: deque[StreamEvent] = deque()
-        self.assembly = self.told = Assembly()
+        self.assembly = self.told = lease.coming = Assembly()
         self.whole = False
         self.response: ChatResponse | None = None
         self.time = ExtensibleLimits(execution.setting.alarms)

@@ -170,6 +170,7 @@ class Attaching:
 
 
 def _written(template: RequestTemplate) -> str:
-    """The URL as its bytes are sent; without what it may have of a user."""
-    url = template.url
-    return f"{url.scheme}://{url.netloc.decode('ascii')}{url.raw_path.decode('ascii')}"
+    """The URL as the server is called by it; without what it may have of a user."""
+    url, fields = template.url, dict(template.fields)
+    host = fields.get(b"host", url.netloc)  # which is another one where an address stands in its place
+    return f"{url.scheme}://{host.decode('ascii')}{url.raw_path.decode('ascii')}"

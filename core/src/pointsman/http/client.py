@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import httpx
 
     from pointsman.http.attaching import Attaching
+    from pointsman.http.rotation import AttachingInTurn
     from pointsman.wire.error_patterns import ErrorPattern
 
 _CLOSE_WITHIN = 1.0
@@ -44,7 +46,8 @@ class Endpoint(Discreet, frozen=True):
     `base_url` has no trailing slash; paths are appended to it. `authorize` makes the headers that carry
     a credential, and is asked once for each. `rates` names the headers that tell what is left of the
     upstream's rate limits. `patterns` say what its errors mean where they are not as usual; the first that
-    fits counts.
+    fits counts. `address` is connected to in place of where the host of `base_url` leads; that stays what the
+    server is called, in `Host` and for TLS.
     """
 
     unshown = ("base_url", "headers")
@@ -53,6 +56,7 @@ class Endpoint(Discreet, frozen=True):
     authorize: Callable[[str], Mapping[str, str]] = bearer
     rates: RateHeaders | None = None
     patterns: Sequence[ErrorPattern] = ()
+    address: str = ""
 
 
 class CallTimeouts(Struct, frozen=True):
@@ -118,7 +122,7 @@ class Client:
             {"accept": "application/json", "accept-encoding": "identity", "user-agent": "pointsman"}
         )
         self._headers |= raw_fields(endpoint.headers)
-        self._extensions = {
+        self._extensions: dict[str, Any] = {
             "timeout": {"connect": connect_timeout, "read": None, "write": None, "pool": None}
         }
         self._authorized: Secret | None = None
@@ -258,6 +262,18 @@ class Client:
         """Seconds since 1970-01-01 UTC."""
         return self._clock.wall()
 
+    def rehearsal(self, transport: RawTransport) -> Client:
+        """A twin that sends by `transport` alone: nothing is fetched or signed for what it sends.
+
+        A credential that would be fetched first is `-` there.
+        """
+        twin = copy(self)
+        twin._templates, twin.on_head = {}, None
+        if self._attaching is not None:
+            twin._attaching, twin._authorization = None, raw_fields(self.endpoint.authorize("-"))
+        twin.transport = cast("httpx.AsyncBaseTransport", transport)
+        return twin
+
     async def aclose(self) -> None:
         """Close the transport and with it all connections."""
         for task in tuple(self._closing):
@@ -282,12 +298,14 @@ class Client:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _attach(self, auth: Auth, clock: Clock) -> Attaching:
+    def _attach(self, auth: Auth, clock: Clock) -> Attaching | AttachingInTurn:
         from pointsman.http.attaching import Attaching  # most credentials need nothing of it
+        from pointsman.http.rotation import AttachingInTurn, CredentialRotation
 
-        return Attaching(
-            auth, self.endpoint.authorize, clock=clock, scrubber=self.scrubber, errors=self.errors
-        )
+        more: Any = {"clock": clock, "scrubber": self.scrubber, "errors": self.errors}
+        if isinstance(auth, CredentialRotation):
+            return AttachingInTurn(auth, self.endpoint.authorize, **more)
+        return Attaching(auth, self.endpoint.authorize, **more)
 
     async def _over(self, template: RequestTemplate, values: tuple[str, ...], content: bytes) -> Reply:
         from pointsman.transports.httpx_messages import exchange_over  # this needs httpx
@@ -372,6 +390,10 @@ class Client:
         url = self._url(path)
         # All that httpx would add to a request is here, because it takes half of the time to find out.
         fields = {b"host": url.netloc, **self._headers}
+        extensions: dict[str, Any] = self._extensions
+        if self.endpoint.address:
+            extensions = {**extensions, "sni_hostname": url.host}
+            url = url.copy_with(host=self.endpoint.address)
         if alone:
             fields |= own
         if not bodiless and b"content-type" not in own:
@@ -381,7 +403,7 @@ class Client:
         if counted:
             fields.pop(b"content-length", None)  # each says its own
         template = RequestTemplate(
-            method, url, fields, () if alone else tuple(own), counted=counted, extensions=self._extensions
+            method, url, fields, () if alone else tuple(own), counted=counted, extensions=extensions
         )
         if not alone:
             if len(self._templates) >= _KEPT_AT_MOST:

@@ -145,6 +145,27 @@ class Renewal(Auth):
             task.cancel()
             await asyncio.wait((task,), timeout=_GRACE)
 
+    def begin(self) -> None:
+        """Have a source with versions get them, where it has none yet, so that no call waits for it."""
+        versions = getattr(self._source, "versions", None)
+        if versions is not None:
+            try:
+                versions()
+            except NotReady:
+                self._begin(self._clock.now())
+            except OWN as failure:
+                self._fault("versions", failure)  # which logs it
+
+    def trouble(self) -> str:
+        """What its source says is wrong, else how its last refresh failed; "" for nothing."""
+        try:
+            told = getattr(self._source, "trouble", str)()
+        except OWN as failure:
+            told = self._fault("trouble", failure).message
+        if not told and self._failure is not None:
+            told = self._failure().message
+        return printable_line(self._scrubber.text(str(told)))
+
     # ── one refresh for all ──────────────────────────────────────────────────────────────────────────
 
     async def _refreshed(self) -> None:

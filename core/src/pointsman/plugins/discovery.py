@@ -27,8 +27,8 @@ _PREFIX = f"{PROJECT}."
 """What all groups of entry points begin with."""
 
 
-OTHER_GROUPS = frozenset({"pointsman.contracts"})
-"""Groups of ours that no plugins are in: what the kit looks for."""
+OTHER_GROUPS = frozenset({"pointsman.belongings", "pointsman.contracts", "pointsman.databases"})
+"""Groups of ours that no plugins are in: what the kit, commands and databases look for."""
 _TAKEN_FOR_OURS = {PROJECT}.union(*((kind.group.replace(".", "_"), kind.hook) for kind in KINDS.values()))
 
 StateOfOthers = Literal["left out", "denied", "not allowed"]
@@ -70,6 +70,10 @@ class Installed:
     def __init__(self, environ: Mapping[str, str] | None = None, rules: Rules | None = None) -> None:
         self._environ = environ
         self._rules = rules
+
+    def look_up(self) -> None:
+        """Read all of it now."""
+        _ = self._metadata, self.version_of_core
 
     @property
     def claims(self) -> dict[tuple[str, str], list[Claim]]:
@@ -216,10 +220,22 @@ def _about(distribution: Distribution) -> _About:
     )
     if "Name" in said and "Version" in said:
         return _About(said["Name"], said["Version"], requires)
-    about = distribution.metadata  # parsed anew each time that it is asked for
+    about = metadata_of(distribution)
     # An uninstall that was broken off leaves entry points without the rest.
-    name = about["Name"] or _directory(distribution).partition("-")[0]
-    return _About(name, about["Version"] or "unknown", requires)
+    name = about.get("name") or _directory(distribution).partition("-")[0]
+    return _About(name, about.get("version") or "unknown", requires)
+
+
+def metadata_of(distribution: Distribution) -> Mapping[str, str]:
+    """Those of a distribution by name in lower case, parsed anew each time; empty where it has none.
+
+    With `importlib_metadata` in the process, which other packages bring, a distribution without any raises.
+    """
+    try:
+        found = distribution.metadata
+    except FileNotFoundError:
+        return {}
+    return {name.lower(): found[name] for name in found}
 
 
 def _read(distribution: Distribution, name: str) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 from msgspec import Struct
 
 from pointsman._internal.plugin_errors import OWN
-from pointsman.audit import AuditSink
-from pointsman.auth import Auth, RefreshingAuth, SigningAuth
+from pointsman.audit import AuditSink, AwaitedAuditSink, ReportingAuditSink
+from pointsman.auth import Auth, RefreshingAuth, SigningAuth, TroubledAuth, VersionedAuth
+from pointsman.discovery import Discovery
+from pointsman.events import PROGRESS
 from pointsman.guard import Guard
 from pointsman.http.client import Endpoint
 from pointsman.prices import PriceSource
@@ -53,7 +55,12 @@ INTERFACES = {
         plain=("current", "rejected"),
         whole=Auth,
         own=("current",),
-        optional={"refresh": RefreshingAuth, "sign": SigningAuth},
+        optional={
+            "refresh": RefreshingAuth,
+            "sign": SigningAuth,
+            "trouble": TroubledAuth,
+            "versions": VersionedAuth,
+        },
     ),
     "retry": _Interface(plain=("delay",), whole=RetryPolicy, own=("delay",)),
     "strategy": _Interface(
@@ -61,7 +68,12 @@ INTERFACES = {
         whole=Strategy,
         own=("pick",),
     ),
-    "audit": _Interface(plain=("__call__", "close"), whole=AuditSink, own=("__call__",)),
+    "audit": _Interface(
+        plain=("__call__", "close"),
+        whole=AuditSink,
+        own=("__call__",),
+        optional={"admit": AwaitedAuditSink, "status": ReportingAuditSink},
+    ),
     "guard": _Interface(awaited=("before", "after"), plain=("stream",), whole=Guard),
     "selector": _Interface(awaited=("choose",), whole=Selector, own=("choose",)),
     "surface": _Interface(plain=("routes", "problem"), whole=Surface, own=("routes", "problem")),
@@ -72,6 +84,7 @@ INTERFACES = {
         own=("admit", "settle", "renew", "publish", "watch"),
     ),
     "prices": _Interface(plain=("look",), whole=PriceSource, own=("look",)),
+    "discovery": _Interface(awaited=("find",), whole=Discovery, own=("find",)),
     "service": _Interface(awaited=("start", "aclose")),
     "transport": _Interface(awaited=("handle_async_request", "aclose")),
 }
@@ -265,7 +278,16 @@ def _of_guard(made: Any) -> str | None:
     return None
 
 
+def _of_audit(made: Any) -> str | None:
+    kinds = getattr(made, "kinds", ())
+    if isinstance(kinds, Sequence) and all(kind in PROGRESS for kind in kinds):
+        return None
+    known = ", ".join(kind.__name__ for kind in PROGRESS)
+    return f"whose `kinds` are no list of kinds of progress: {known}"
+
+
 _ATTRIBUTES = {
+    "audit": _of_audit,
     "provider": _of_provider,
     "retry": _of_retry,
     "strategy": _of_strategy,

@@ -7,6 +7,7 @@ from msgspec import Struct
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.dialect import DialectFactory
+from pointsman.discovery import DiscoveryFactory
 from pointsman.guard import GuardFactory
 from pointsman.prices import PriceFactory
 from pointsman.provider import ProviderFactory
@@ -48,6 +49,7 @@ KINDS = {
         Kind("section", "pointsman.sections", "pointsman_sections", SectionFactory),
         Kind("state", "pointsman.state", "pointsman_state_stores", StateFactory),
         Kind("prices", "pointsman.prices", "pointsman_prices", PriceFactory),
+        Kind("discovery", "pointsman.discovery", "pointsman_discovery", DiscoveryFactory),
         Kind("dialect", "pointsman.dialects", "pointsman_config_dialects", DialectFactory),
         Kind("command", "pointsman.commands", "pointsman_commands"),
     )

@@ -11,7 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pointsman._internal.suggest import nearest
 
 PACKAGES: Mapping[str, Mapping[str, str]] = {
-    "auth": dict.fromkeys(("http_signature", "oauth_client_credentials"), "pointsman-auth-http"),
+    "audit": dict.fromkeys(("postgres", "sqlite"), "pointsman-audit"),
+    "auth": {
+        **dict.fromkeys(("http_signature", "oauth_client_credentials"), "pointsman-auth-http"),
+        **dict.fromkeys(("keyring", "keystore"), "pointsman-keystore"),
+    },
     "provider": {
         "claude": "pointsman-claude",
         "localai": "pointsman-localai",
@@ -23,14 +27,27 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     ),
     "guard": dict.fromkeys(("cache", "redact", "size", "words"), "pointsman-guards"),
     "prices": {"genai": "pointsman-prices"},
+    "dialect": dict.fromkeys(("ai_services", "litellm", "load_balancer"), "pointsman-dialects"),
     "state": dict.fromkeys(("redis", "rediss"), "pointsman-redis"),
     "surface": dict.fromkeys(("ai", "anthropic", "ollama", "openai"), "pointsman-gateway"),
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
-    "command": dict.fromkeys(("env", "serve"), "pointsman-gateway"),
-    "service": dict.fromkeys(("opentelemetry", "prometheus"), "pointsman-telemetry"),
+    "command": {
+        **dict.fromkeys(("env", "serve"), "pointsman-gateway"),
+        "audit": "pointsman-audit",
+        "credentials": "pointsman-keystore",
+        "db": "pointsman-database",
+        "forecast": "pointsman-forecast",
+        **dict.fromkeys(("callers", "spend"), "pointsman-callers"),
+    },
+    "service": {
+        **dict.fromkeys(("opentelemetry", "prometheus"), "pointsman-telemetry"),
+        **dict.fromkeys(("budgets", "callers"), "pointsman-callers"),
+    },
     "section": {
         "assistants": "pointsman-assistants",
+        **dict.fromkeys(("budgets", "callers"), "pointsman-callers"),
         "gateway": "pointsman-gateway",
+        "keystore": "pointsman-keystore",
         "knowledge": "pointsman-knowledge",
         "opentelemetry": "pointsman-telemetry",
         "prometheus": "pointsman-telemetry",
@@ -38,6 +55,13 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     },
 }
 """By kind, each name that a package of ours offers beside the core."""
+
+DIALECTS: Mapping[str, str] = {
+    "ai_services": "ai_services",
+    "load_balancer": "load_balancer",
+    "model_list": "litellm",
+}
+"""By a key at the top of what other programs read, the dialect for that."""
 
 
 def our_distributions() -> frozenset[str]:
@@ -132,6 +156,10 @@ def what_to_write(kind: str, name: str, offered: Sequence[str]) -> str:
         if word in _words(words):
             return f" Here it is called {meant!r}{_install(kind, meant, offered)}"
     close = nearest(name, {*offered, *ours})
+    if close is None:  # a word of another program, and that misspelt
+        meant_by = {each: meant for meant, words in _SAME.get(kind, {}).items() for each in words.split()}
+        near = nearest(name, meant_by)
+        close = None if near is None else meant_by[near]
     return f" Did you mean {close!r}?{_install(kind, close, offered)}" if close else ""
 
 

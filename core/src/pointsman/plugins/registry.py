@@ -22,6 +22,7 @@ from pointsman.errors import ConfigError, PluginError
 from pointsman.hookspecs import PROJECT, PointsmanSpec
 from pointsman.plugins.discovery import CORE, Claim, Installed, short
 from pointsman.plugins.kinds import KINDS, Kind
+from pointsman.plugins.known_names import our_distributions
 from pointsman.plugins.validation import Loaded, Manager, PluginFault, fault_of
 from pointsman.plugins.versions import canonical
 from pointsman.provider import ProviderFactory
@@ -81,6 +82,10 @@ Raises ConfigError.
 """
 
 
+class PassedInBroken(PluginError):
+    """An object that was passed in is no plugin, or a broken one, whatever it was to be asked for."""
+
+
 class Plugins:
     """What can be used by name. Two of these objects know nothing of each other.
 
@@ -112,6 +117,10 @@ class Plugins:
         self._read_data = read_data
         self._reading: list[Claim] = []
 
+    def look_up(self) -> None:
+        """Read now what is installed, which is read when first asked for else: hundreds of small files."""
+        self._installed.look_up()
+
     def provider(self, name: str) -> ProviderFactory:
         """The provider type `name`. Like its sisters it raises PluginError, with the cause where known."""
         factory: ProviderFactory = self.get("provider", name)
@@ -142,8 +151,12 @@ class Plugins:
         factory: TransportFactory = self.get("transport", name)
         return factory
 
-    def get(self, kind: str, name: str) -> Any:
+    def get(self, kind: str, name: str, *, unsaid: bool = False) -> Any:
         """What is offered as `name` of the kind `kind`; a plugin that is installed is imported for it.
+
+        Args:
+            unsaid: no configuration names it, it is the default: then a built-in one is meant, whoever else
+                claims the name.
 
         Raises: PluginError when nobody offers it, two do, or the plugin is broken.
         """
@@ -152,6 +165,8 @@ class Plugins:
             return passed
         claims = self._installed.claims.get((kind, name), [])
         built_in = self._builtin.offers(KINDS[kind]).get(name)
+        if unsaid and built_in is not None and (self._rules is None or self._rules.chosen(name) is None):
+            return built_in
         claim = self._chosen(kind, name, claims, built_in=built_in is not None)
         if claim is not None:
             return self._from_claim(claim)
@@ -217,7 +232,7 @@ class Plugins:
             try:
                 factory = loaded.offers(kind).get(name)
             except PluginFault as fault:
-                raise PluginError(f"the plugin {loaded.where} that was passed in {fault}") from fault.cause
+                raise PassedInBroken(f"the plugin {loaded.where} that was passed in {fault}") from fault.cause
             if factory is not None:
                 found.append((loaded, factory))
         if len(found) > 1:
@@ -258,9 +273,10 @@ class Plugins:
         if outcome is None:
             outcome = self._outcomes[claim] = self._loaded(claim)
         if isinstance(outcome, _Broken):
+            stop = "" if outcome.message.endswith("?") else "."
             raise PluginError(
                 f"{claim.kind} {claim.name!r} cannot be used: {claim.entry_point.value} of the distribution "
-                f"{claim.distribution} {outcome.message}. Try: {outcome.help}"
+                f"{claim.distribution} {outcome.message}{stop} Try: {outcome.help}"
             ) from outcome.cause
         return outcome.offers(KINDS[claim.kind])[claim.name]
 
@@ -447,9 +463,12 @@ def _no_such_group(group: str) -> str:
 
 
 def _conflict(kind: str, name: str, offered: Sequence[str]) -> str:
+    known = our_distributions()
+    # Whoever follows the advice without a thought goes on as before the other one was installed.
+    advised = next((each for each in offered if each == CORE or canonical(each) in known), offered[0])
     return (
         f"{kind} {name!r} is offered by {' and by '.join(offered)}; settle it in the configuration with "
-        f"plugins: {{{name}: {offered[0]}}}, or uninstall one of them"
+        f"plugins: {{{name}: {advised}}}, or uninstall one of them"
     )
 
 

@@ -66,7 +66,7 @@ COMPLETE = "call_options"
 _LONGEST_ID = 200
 _LONGEST_NAME = 64
 _LONGEST_VALUE = 256
-_TAGS_AT_MOST = 16
+TAGS_AT_MOST = 16
 _LONGEST = 1e9
 """Seconds, some thirty years."""
 
@@ -127,8 +127,8 @@ def _id(given: Any, where: str) -> str:
 def _tags(given: Any, where: str) -> Tags:
     """A flat mapping of short texts, copied."""
     tags: Tags = expect(given, where, Mapping, 'a mapping of texts, such as {"feature": "search"}')
-    if len(tags) > _TAGS_AT_MOST:
-        raise InvalidRequest(f"there are {len(tags)} tags; at most {_TAGS_AT_MOST} go")
+    if len(tags) > TAGS_AT_MOST:
+        raise InvalidRequest(f"there are {len(tags)} tags; at most {TAGS_AT_MOST} go")
     for name, value in tags.items():
         _text(name, "the name of a tag", longest=_LONGEST_NAME)
         _text(value, f"{where}[{name!r}]")

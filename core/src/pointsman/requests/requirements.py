@@ -22,6 +22,9 @@ def as_rule(given: Any) -> Requirements:
         values = value if isinstance(value, list | tuple | set | frozenset) else (value,)
         if not values:
             raise InvalidRequest(f"require.{name} allows no value at all")
+        if not all(isinstance(each, str | bool | int | float) for each in values):
+            # Its repr would be a value that no deployment has, and so a rule that nothing meets.
+            raise InvalidRequest(f"require.{name}: a value is a text, a number, true or false")
         rule[str(name)] = tuple(as_label(each) for each in values)
     return rule
 

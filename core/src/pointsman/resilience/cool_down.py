@@ -5,7 +5,7 @@ Without clock or I/O; `now` is in seconds on any clock that only moves forward.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Protocol
 from weakref import ref
@@ -85,8 +85,8 @@ class CoolDown:
         hint: float | None = None,
         at_least: float = 0.0,
         within: float = inf,
-    ) -> None:
-        """A call that `started` then was told no.
+    ) -> bool:
+        """A call that `started` then was told no; whether a cool-down begins with that.
 
         One that began before the present cool-down says nothing new: it may only extend it, by what the
         upstream said.
@@ -98,13 +98,14 @@ class CoolDown:
         if started <= self._since:
             if (said := max(hint or 0.0, at_least)) > 0:
                 self.extend(now, said, rng=rng, within=within)
-            return
+            return False
         settings = self.settings
         # 2.0**k overflows long after it stopped to matter.
         ours = min(settings.max, settings.base * 2.0 ** min(self.in_row, 64))
         self.in_row += 1
         self._since = now
         self.extend(now, max(ours if hint is None else hint, at_least), rng=rng, within=within)
+        return True
 
     def extend(self, now: float, seconds: float, *, rng: Rng, within: float = inf) -> None:
         """Hold for `seconds` and up to a tenth more: never earlier than an upstream said, and those who were
@@ -134,12 +135,17 @@ class CoolDownMember(Protocol):
 
 
 class Credential(CoolDown):
-    """The cool-down of all deployments that use one credential."""
+    """The cool-down of all deployments that use one credential.
 
-    __slots__ = ("_members",)
+    Attributes:
+        refused: is called when it begins; None where nobody can have another credential.
+    """
+
+    __slots__ = ("__weakref__", "_members", "refused")
 
     def __init__(self, settings: CoolDownSettings = REFUSAL) -> None:
         super().__init__(settings)
+        self.refused: Callable[[], None] | None = None
         self._members: list[ref[CoolDownMember]] = []
 
     def join(self, member: CoolDownMember) -> None:
@@ -202,13 +208,19 @@ class CoolDowns:
         self.overload.began(now, started=started, rng=self.rng, hint=hint, within=within)
         self.cooled()
 
-    def refused(self, what: Refusal, now: float, started: float, hint: float | None, within: float) -> None:
-        """A call that `started` then was refused: leave the deployment alone, or all of its credential."""
+    def refused(self, what: Refusal, now: float, started: float, hint: float | None, within: float) -> bool:
+        """A call that `started` then was refused: leave the deployment alone, or all of its credential.
+
+        Returns: whether that begins now.
+        """
         self.failing = True
         cool_down: CoolDown = self.credential if what.of_credential else self.refusal
         cool_down.reason = what
-        cool_down.began(now, started=started, rng=self.rng, at_least=hint or 0.0, within=within)
+        new = cool_down.began(now, started=started, rng=self.rng, at_least=hint or 0.0, within=within)
         self._tell(self.credential.members() if what.of_credential else ())
+        if new and what.of_credential and self.credential.refused is not None:
+            self.credential.refused()
+        return new
 
     def lacks_credential(self, now: float, seconds: float, within: float) -> None:
         """There is no credential to ask with: send nothing with it for `seconds`, which is no one's fault."""

@@ -10,7 +10,17 @@ from math import ceil, log2
 from typing import Any
 
 from pointsman.text_messages import TextMessages
-from pointsman.types import Audio, ChatRequest, EmbedRequest, File, GenerateRequest, Message, Request, Text
+from pointsman.types import (
+    Audio,
+    ChatRequest,
+    ChatResponse,
+    EmbedRequest,
+    File,
+    GenerateRequest,
+    Message,
+    Request,
+    Text,
+)
 
 DEFAULT_OUTPUT = 1_024
 """Tokens that an answer is taken to have before any was seen."""
@@ -24,6 +34,8 @@ FILE_TOKENS = 5_000
 _AUDIO_BYTES_PER_TOKEN = 1_600
 
 _BUCKETS = 160
+
+_A_FEW = 20
 
 _MOST_CHARACTERS = 8  # of one token, in ordinary text of whatever language; mostly there are 4 or fewer
 
@@ -59,12 +71,17 @@ class Estimator:
         limit = request.max_tokens
         return tokens + (self.output if limit is None else min(limit, self.output))
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether so many answers were seen that `output` is what is usual, and not the longest of a few."""
+        return self._seen >= _A_FEW
+
     def observe(self, output_tokens: int) -> None:
         """An answer had `output_tokens`, reasoning included."""
         bucket = int(4 * log2(output_tokens)) if output_tokens > 1 else 0
         self._counts[bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
         self._seen = seen = self._seen + 1
-        if seen < 20:
+        if seen < _A_FEW:
             self._largest = max(self._largest, output_tokens)
             self.output = max(self.default, self._largest)
             return
@@ -73,6 +90,11 @@ class Estimator:
                 self._counts[each] /= 2
         if seen % 16 == 4:  # at the twentieth and every 16 after: looking it up costs more than counting
             self.output = self._p95()
+
+    def go_on(self, old: Estimator) -> None:
+        """Know what `old` has learnt of the answers of the same model."""
+        self._counts = old._counts.copy()
+        self._largest, self._seen, self.output = old._largest, old._seen, old.output
 
     def _p95(self) -> int:
         from_above = sorted(self._counts, reverse=True)
@@ -117,6 +139,14 @@ def input_estimate(request: Request) -> int:
     if request.response_format is not None and request.response_format.schema is not None:
         tokens += _of_json(request.response_format.schema)
     return ceil(tokens)
+
+
+def output_estimate(answer: ChatResponse) -> int:
+    """About how many tokens an answer has, as far as it is there; reasoning that is not shown is left out."""
+    texts = [answer.text, answer.reasoning or "", answer.refusal or ""]
+    for each in answer.tool_calls:
+        texts += each.name, each.arguments
+    return ceil(sum(map(_of_text, texts)))
 
 
 def least_tokens(request: Request) -> int:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from pointsman._internal.idle import IdleNotice
+from pointsman._internal.printable import printable_line
 from pointsman.clock import Rng
-from pointsman.errors import CallError, Outcome
+from pointsman.errors import CallError, Outcome, Refusal
+from pointsman.events import log
 from pointsman.resilience.adaptive_concurrency import AdaptiveLimit
 from pointsman.resilience.admission_queue import AdmissionQueue, Crowd
 from pointsman.resilience.circuit_breaker import Breaker
@@ -151,6 +153,16 @@ class DeploymentState(CoolDowns):
         if self.warm_up is not None:
             self.warm_up.begin(now)
             self.readiness.invalidate()
+
+    def tell_refusal(self, what: Refusal, now: float) -> None:
+        """Write that it is left alone, which nobody but an operator ends who knows of it."""
+        others = len(self.credential.members()) - 1 if what.of_credential else 0
+        too = f", and {others} more with its credential" if others else ""
+        for_long = self.last().until - now
+        log.warning(
+            "%s%s: left alone for %.0f s: %s", printable_line(self.id), too, for_long, what.value,
+            extra={"cool_down": for_long},
+        )  # fmt: skip
 
     def failed_with(self, error: CallError, now: float) -> None:
         """Remember what went wrong there, for whoever asks how it is."""

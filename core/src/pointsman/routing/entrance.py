@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
 from pointsman.guard import Guard
 from pointsman.selector import Selector
+
+if TYPE_CHECKING:
+    from pointsman.types import ChatResponse, EmbedResponse
 
 
 class ConfiguredGuard(Struct, frozen=True, eq=False):
@@ -64,6 +67,16 @@ class ConfiguredSelector(Struct, frozen=True, eq=False):
         return self.name, self.model, tuple(self.of), self.default, type(self.selector)
 
 
+class Mirroring(Protocol):
+    """Has copies made of requests that are answered."""
+
+    def answered(self, execution: Any, answer: ChatResponse | EmbedResponse) -> None:
+        """A request has its answer. Nothing here waits or raises."""
+
+    def stop(self) -> None:
+        """Make no more copies, and end those under way."""
+
+
 class Entrance(Struct, frozen=True, eq=False):
     """What the requests for one public name go through before they are routed.
 
@@ -72,12 +85,14 @@ class Entrance(Struct, frozen=True, eq=False):
         own: how many of them are its own.
         total: seconds that a request for it has.
         selector: picks the model; None where the name is that of one with deployments.
+        mirror: hears of its answers; None where no copies are made.
     """
 
     guards: Sequence[ConfiguredGuard]
     own: int
     total: float
     selector: ConfiguredSelector | None = None
+    mirror: Mirroring | None = None
 
     @property
     def own_guards(self) -> Sequence[ConfiguredGuard]:

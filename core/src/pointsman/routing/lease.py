@@ -17,7 +17,9 @@ from pointsman.strategy import Placing, Sample, Strategy
 from pointsman.types import Usage
 
 if TYPE_CHECKING:
+    from pointsman.budget import Hold
     from pointsman.routing.deployment import Deployment
+    from pointsman.wire.assembly import Assembly
 
 
 # Looked up once: a member of an enumeration is found through its metaclass, for 250 instructions each time.
@@ -135,6 +137,9 @@ class Lease(Struct, eq=False):
         slow: its first token was late, and nobody else was there to be asked.
         usage: tokens that the upstream had counted when the attempt failed, as far as it told.
         cost: of the attempt, in millionths of a cent; None where nobody knows.
+        hold: what it holds of budgets; None where there are none.
+        coming: the answer of a stream, as far as it has come.
+        delivered: about how many tokens of the answer came, where the upstream had not counted all of them.
         is_open: it is not released yet.
     """
 
@@ -150,6 +155,9 @@ class Lease(Struct, eq=False):
     slow: bool = False
     usage: Usage | None = None
     cost: int | None = None
+    hold: Hold | None = None
+    coming: Assembly | None = None
+    delivered: int = 0
     is_open: bool = True
 
     def first_event(self, now: float) -> None:
@@ -187,13 +195,19 @@ class Lease(Struct, eq=False):
             else:
                 self.reservation.refund(now)
         if self.paid and not ending.sent and outcome is not _FAULT:
-            for budget in self.paid:
-                budget.refund(now)
+            self._refund(now)
+        if self.hold is not None:
+            self.hold.settle(self.usage, self.cost, sent=ending.sent, delivered=self.delivered)
         if self.observer is not None:
             self.observer.tell(self, outcome, now, ending.retry_after)
         if live.readiness.waiting or live.idle.waiting:
             live.vacated()
         return True
+
+    def _refund(self, now: float) -> None:
+        """It never left the process: what it was charged to gets it back."""
+        for budget in self.paid:
+            budget.refund(now)
 
     def _succeeded(self, now: float, in_flight: int) -> None:
         """What follows for the deployment from a call that did; so many were in flight with it."""
@@ -220,8 +234,8 @@ class Lease(Struct, eq=False):
         live, outlier = self.deployment.live, self.deployment.outlier
         if ending.refusal is Refusal.NO_CREDENTIAL:
             live.lacks_credential(now, hint or 0.0, within)
-        elif ending.refusal is not None:
-            live.refused(ending.refusal, now, started, hint, within)
+        elif ending.refusal is not None and live.refused(ending.refusal, now, started, hint, within):
+            live.tell_refusal(ending.refusal, now)
         if outcome is _FAULT:
             live.failing = True  # whether it can take a call is up to breaker and ejection, which tell of it
             if hint is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from math import inf
 from typing import TypeVar
 
@@ -30,6 +30,19 @@ from pointsman.types import Request
 
 Refusals = Callable[[str, Reason], None]
 T = TypeVar("T", Request, Placing)
+
+_TOLD = 10
+"""Deployments that a message says why of; `reasons` has all."""
+
+
+class _NoChance(Rng):
+    """As if every draw came out lowest, which is the first level that bears anything."""
+
+    def random(self) -> float:
+        return 0.0
+
+    def getrandbits(self, k: int, /) -> int:
+        return 0
 
 
 def _method(asked: Request | Placing) -> str:
@@ -328,12 +341,23 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
         self, ready: Sequence[Deployment], request: Request, affinity: str = ""
     ) -> tuple[Deployment, str]:
         """What the strategy would pick of `ready`, without it taking a step, and why it is `degraded`."""
+        twin = self.rehearsal()
+        return twin.choice(ready, request, affinity), twin.degraded()
+
+    def rehearsal(self) -> Pool:
+        """A twin with a copy of the strategy, in whose levels chance has no say: this one takes no step."""
+        twin = copy.copy(self)
         try:
             # The memo has the copy keep the deployments themselves: it picks one of those it is shown.
-            strategy = copy.deepcopy(self.strategy, {id(each): each for each in self.deployments})
+            twin.strategy = copy.deepcopy(self.strategy, {id(each): each for each in self.deployments})
         except OWN as error:
             raise self._fault("__deepcopy__", error) from error
-        return self._choice(strategy, ready, request, affinity), self.degraded(strategy)
+        twin.rng = None if self.rng is None else _NoChance()
+        return twin
+
+    def choice(self, ready: Sequence[Deployment], request: Request, affinity: str = "") -> Deployment:
+        """The one of `ready` that the strategy picks, as for an attempt. Raises PluginError."""
+        return self._choice(self.strategy, ready, request, affinity)
 
     def _choice(
         self, strategy: Strategy, ready: Sequence[Deployment], request: Request, affinity: str
@@ -378,13 +402,17 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
         self.ready(now, demand.again(), reasons.__setitem__)
         allowed = self.allowed(demand.require)
         if not allowed:
-            return RuleNotMet(
-                f"no deployment of model {self.name!r} may take what requires {show(demand.require)}",
-                reasons=reasons,
+            required = show(demand.require)
+            unruly = RuleNotMet(
+                f"no deployment of model {self.name!r} may take what requires {required}", reasons=reasons
             )
+            unruly.rule = required
+            return unruly
         instants = [at for each in allowed if (at := each.available_at(now, demand.tokens)) is not None]
         retry_after = max(0.0, min(instants) - now) if instants else None
-        listed = "; ".join(f"{id}: {why}" for id, why in reasons.items())
+        listed = "; ".join(f"{id}: {why}" for id, why in islice(reasons.items(), _TOLD))
+        if len(reasons) > _TOLD:
+            listed += f"; and {len(reasons) - _TOLD} more"
         when = "" if retry_after is None else f"; the first may be back in {retry_after:.1f} s"
         error = NoDeploymentAvailable(
             f"no deployment of model {self.name!r} is available ({listed}){when}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -16,6 +16,8 @@ from pointsman.events import Events
 from pointsman.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    from pointsman.audit import AwaitedAuditSink, RecordingAuditSink
+    from pointsman.budget import Budgets
     from pointsman.config.sections import HedgeSettings
     from pointsman.execution.execution import Execution
     from pointsman.shared.store import SharedState
@@ -46,8 +48,8 @@ class Running:
             each.give_up()
 
 
-class Setting(Struct, frozen=True):
-    """What all requests of a snapshot share."""
+class Setting(Struct, eq=False):
+    """What all requests of a snapshot share. Only `budgets` changes while they run."""
 
     clock: Clock
     rng: Rng
@@ -60,6 +62,12 @@ class Setting(Struct, frozen=True):
     """One timer for the time limits of all attempts."""
     state: SharedState | None = None
     """What is shared with other routers; None where nothing is."""
+    budgets: Budgets | None = None
+    """What each attempt is held against; None where there are none."""
+    admitting: Sequence[AwaitedAuditSink] = ()
+    """The audit sinks that must have taken a request before it is made."""
+    recording: Sequence[RecordingAuditSink] = ()
+    """Those that record what is asked and answered."""
 
 
 def shutting_down() -> NoDeploymentAvailable:

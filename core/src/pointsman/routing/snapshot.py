@@ -186,9 +186,12 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
 
     @property
     def in_flight(self) -> int:
-        """Attempts that hold a lease now, over all deployments, those that no model lists too."""
-        unlisted = (each.live for pool in self.remembered.values() for each in pool.deployments)
-        return sum(live.in_flight for live in {*self.lives.values(), *unlisted})
+        """Attempts that hold a lease now, over all deployments: those that no model lists, and those that a
+        reload has taken away, too.
+        """
+        pools = (*self.remembered.values(), *self.alive)
+        others = (each.live for pool in pools for each in pool.deployments)
+        return sum(live.in_flight for live in {*self.lives.values(), *others})
 
     def live(self, deployment: str) -> DeploymentState:
         """The state of a deployment. Raises KeyError that names the nearest one, or all."""
@@ -231,6 +234,12 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
                 retired.append((lives, lambda upstream=upstream: _close(upstream, scrub)))  # type: ignore[misc]
         return retired
 
+    def stop_mirrors(self) -> None:
+        """Make no more copies of requests, and end those under way: nobody waits for them."""
+        for each in self.entrances.values():
+            if each.mirror is not None:
+                each.mirror.stop()
+
     def _checkers(self) -> list[HealthChecker]:
         """What asks servers every few seconds: how they are, and what they have in memory."""
         probers = [each.prober for each in self.upstreams.values() if each.prober is not None]
@@ -261,6 +270,9 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
         self.prepare()
         for each in self._checkers():
             each.start()
+        for upstream in self.upstreams.values():
+            if not is_plain(upstream.auth):
+                cast("Renewal", upstream.auth).begin()
         if self.setting.state is not None:
             self.setting.state.start(self.lives, self.pools)
 

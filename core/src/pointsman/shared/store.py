@@ -12,17 +12,32 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from pointsman._internal.plugin_errors import Scrub, fault, is_own
 from pointsman.clock import Clock, Rng
 from pointsman.events import BreakerChanged, Events, StateChanged
 from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings, BreakerState, Permit
 from pointsman.resilience.rate_limit import Reservation
+from pointsman.shared.holds import SharedHolds
 from pointsman.shared.lessons import TOPIC as LESSON
 from pointsman.shared.lessons import Learner, Lessons
 from pointsman.shared.limits import SharedReservation, Standing
-from pointsman.state import Admission, Admitted, HeldPlace, NoRoom, Notice, Settlement, StateStore
+from pointsman.shared.notices import Noticeboard
+from pointsman.state import (
+    Admission,
+    Admitted,
+    BudgetFull,
+    BudgetHold,
+    BudgetSettlement,
+    BudgetTake,
+    HeldPlace,
+    HoldingStore,
+    NoRoom,
+    Notice,
+    Settlement,
+    StateStore,
+)
 
 T = TypeVar("T")
 
@@ -99,6 +114,8 @@ class SharedState:
         self._held: dict[str, HeldPlace] = {}
         self._ended: list[Settlement] = []
         self._notices: list[Notice] = []
+        self._services = Noticeboard(clock, scrub, self._stir)
+        self._holds = SharedHolds(self._router, lease, self._stir)
         self._wake: asyncio.Event | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._silence: Callable[[], None] | None = None
@@ -200,6 +217,56 @@ class SharedState:
             self._failed_at = now
             self._breaker.failed(permit, now)
 
+    # ── what services tell one another ───────────────────────────────────────────────────────────────
+
+    def publish(self, topic: str, about: str, value: str, seconds: float) -> None:
+        """As `SharedNotices`."""
+        if topic in (LESSON, _OPENING):
+            raise ValueError(f"{topic!r} is a topic of the router's own")
+        self._services.publish(Notice(topic, about, value, seconds))
+
+    def subscribe(self, topic: str, told: Callable[[Notice], None]) -> Callable[[], None]:
+        """As `SharedNotices`."""
+        return self._services.subscribe(topic, told)
+
+    # ── what they hold together ──────────────────────────────────────────────────────────────────────
+
+    @property
+    def holds(self) -> bool:
+        """As `SharedNotices`."""
+        return hasattr(self._store, "hold") and not self.standing.away
+
+    async def hold(self, takes: Sequence[BudgetTake]) -> BudgetHold | BudgetFull | None:
+        """As `SharedNotices`."""
+        store, hold = cast("HoldingStore", self._store), self._holds.new(takes)
+        known = False
+        try:
+            answer: Any = await self._tried(partial(_held, store, hold))
+            known = answer is not None
+        finally:
+            if not known:  # it may be held
+                self._holds.settle(BudgetSettlement(hold, [0 for _ in takes]))
+        if answer is True:
+            self._holds.open[hold.id] = hold
+            return hold
+        return answer if isinstance(answer, BudgetFull) else None
+
+    def settle_hold(self, settlement: BudgetSettlement) -> None:
+        """As `SharedNotices`."""
+        self._holds.settle(settlement)
+
+    async def _settle_holds(self) -> None:
+        store, some = cast("HoldingStore", self._store), self._holds.some()
+        if not some:
+            return
+        said: Any = await self._tried(partial(self._said, store.settle_holds, some), waits=False)
+        if said:
+            self._holds.told(some)
+
+    def _stir(self) -> None:
+        if self._wake is not None:
+            self._wake.set()
+
     # ── whether it is there ──────────────────────────────────────────────────────────────────────────
 
     def _turned(self, _old: BreakerState, new: BreakerState, now: float, _reason: str) -> None:
@@ -260,8 +327,9 @@ class SharedState:
             _, tasks = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN)
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS):
-                while self._ended and not self.standing.away:
+                while (self._ended or self._holds.waiting) and not self.standing.away:
                     await self._settle_some()
+                    await self._settle_holds()
         await self._store.aclose()
 
     async def _work(self) -> None:
@@ -274,8 +342,9 @@ class SharedState:
                 renew_at = max(now, self.standing.back_at) if self.standing.away else now + self._lease / 3
             if not self.standing.away:
                 self._notices += self._lessons.notices(self._clock.now())
-            while (self._ended or self._notices) and not self.standing.away:
+            while self._has_to_tell and not self.standing.away:
                 await self._settle_some()
+                await self._settle_holds()
                 await self._publish_some()
             again = renew_at if self.standing.away else min(renew_at, self._lessons.due)
             with suppress(TimeoutError):
@@ -285,6 +354,10 @@ class SharedState:
             if self.standing.away:
                 renew_at = max(self._clock.now(), self.standing.back_at)
 
+    @property
+    def _has_to_tell(self) -> bool:
+        return bool(self._ended or self._notices or self._services.waiting or self._holds.waiting)
+
     async def _renew(self) -> None:
         held: Sequence[HeldPlace] = list(self._held.values())
         replicas: Any = await self._tried(
@@ -292,6 +365,11 @@ class SharedState:
         )
         if isinstance(replicas, int) and replicas >= 1:
             self.standing.replicas = replicas
+        holds = list(self._holds.open.values())
+        if holds:
+            store = cast("HoldingStore", self._store)
+            renew: Callable[[Any], Awaitable[None]] = store.renew_holds
+            await self._tried(partial(self._said, renew, holds), waits=False)
 
     async def _settle_some(self) -> None:
         some, self._ended = self._ended[:_AT_ONCE], self._ended[_AT_ONCE:]
@@ -302,6 +380,9 @@ class SharedState:
         notices, self._notices = self._notices, []
         for each in notices:
             await self._tried(partial(self._said, self._store.publish, each), waits=False)
+        for each in self._services.due():
+            if await self._tried(partial(self._said, self._store.publish, each), waits=False):
+                self._services.published(each)
 
     @staticmethod
     async def _said(say: Callable[[T], Awaitable[None]], what: T) -> bool:
@@ -334,7 +415,10 @@ class SharedState:
         if notice.topic == LESSON:
             self._lessons.told(notice)
             return
-        live = self._lives.get(notice.about) if notice.topic == _OPENING else None
+        if notice.topic != _OPENING:
+            self._services.told(notice)
+            return
+        live = self._lives.get(notice.about)
         if live is not None and notice.value != self._router:
             now = self._clock.now()
             live.breaker.open_until(now + notice.seconds, now, _TOLD)
@@ -363,6 +447,11 @@ class _Ring:
             self.handle = self._loop.call_at(self._due, self._ring)
         else:
             self._limit.reschedule(now)  # in the next turn, and so after what has arrived by now
+
+
+async def _held(store: HoldingStore, hold: BudgetHold) -> BudgetFull | bool:
+    """True where all of it is held."""
+    return await store.hold(hold) or True
 
 
 _TOLD = "another router found it failing"

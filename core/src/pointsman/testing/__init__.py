@@ -12,6 +12,7 @@ from typing import Any
 
 _HOMES = {
     "pointsman.build.contexts": "Contexts",
+    "pointsman.testing.canaries": "Canaries",
     "pointsman.testing.clock": "SystemClock",
     "pointsman.testing.factories": "data_factory installed_factory",
     "pointsman.testing.faults": "Fault FaultUpstream Frames",

@@ -3,6 +3,9 @@
 from pointsman.build.contexts import (
     Contexts as Contexts,
 )
+from pointsman.testing.canaries import (
+    Canaries as Canaries,
+)
 from pointsman.testing.clock import (
     SystemClock as SystemClock,
 )

@@ -66,7 +66,7 @@ class Delivery(CannedReply, frozen=True):
     endless: bytes = b""
 
 
-Change = Callable[[Delivery, Frames, random.Random], Delivery]
+Alteration = Callable[[Delivery, Frames, random.Random], Delivery]
 
 
 class Fault(Struct, frozen=True):
@@ -77,7 +77,7 @@ class Fault(Struct, frozen=True):
     """
 
     name: str
-    change: Change
+    change: Alteration
 
     # ── slow ─────────────────────────────────────────────────────────────────────────────────────────
 

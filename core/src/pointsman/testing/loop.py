@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _TICK = 1e-6
 _REAL_WAIT = 5.0
@@ -18,13 +20,24 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """Runs callbacks at their time without waiting for it; time begins at 0.
 
     A timer armed at "now" never finds its moment unless time moves, so every idle turn takes a microsecond.
-    When nothing is scheduled at all, other threads get five real seconds to wake the loop; after that it
-    raises RuntimeError, for the code under test would hang for ever.
+    While a thread is at work for it, as by `asyncio.to_thread`, time stands, for up to five real seconds.
+    When nothing is scheduled at all, other threads get as long to wake the loop; after that it raises
+    RuntimeError, for the code under test would hang for ever.
     """
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.in_threads = set[asyncio.Future[Any]]()
         super().__init__(_VirtualSelector(self))
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """As any loop does."""
+        work = super().run_in_executor(executor, func, *args)
+        self.in_threads.add(work)
+        work.add_done_callback(self.in_threads.discard)
+        return work
 
     def time(self) -> float:
         return self.now
@@ -41,6 +54,8 @@ class _VirtualSelector(selectors.DefaultSelector):
             ready = super().select(_REAL_WAIT)
             if not ready:
                 raise RuntimeError("deadlock: nothing is scheduled and nothing can wake the loop")
+            return ready
+        if timeout and self._loop.in_threads and (ready := super().select(_REAL_WAIT)):
             return ready
         self._loop.now += max(timeout, _TICK)
         self._turns += 1

@@ -7,6 +7,7 @@ are no rules: the rest stands in `pointsman.testing.rule_reports`, which comes w
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,6 +57,30 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.extra_keyword_matches.add(rule.id)  # -k finds it
         item.user_properties.append(("pointsman_rule", rule.id))
         load_reports(item.config)
+
+
+@pytest.fixture
+def pointsman_canary() -> str:
+    """A secret of this test alone. The test fails where it prints or logs it, in whichever form."""
+    from pointsman.testing.canaries import Canaries
+
+    return Canaries.one()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    canary = getattr(item, "funcargs", {}).get("pointsman_canary")
+    if canary is not None and report.passed:
+        from pointsman.testing.canaries import Canaries
+
+        printed = "\n".join(text for name, text in report.sections if name.endswith(call.when))
+        if found := Canaries((canary,)).in_text(printed):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} printed or logged the secret, as {', '.join(found)}"
+    return report
 
 
 def load_reports(config: pytest.Config) -> RuleReports:

@@ -15,6 +15,7 @@ import pointsman
 from pointsman._internal.printable import printable
 from pointsman._internal.suggest import did_you_mean
 from pointsman.testing.contract.rules import Rule, rule_of
+from pointsman.testing.surroundings import Surroundings, named
 
 Result = Literal["held", "broken", "expected", "skipped"]
 _OUTCOMES: dict[str, Result] = {"passed": "held", "failed": "broken", "skipped": "skipped"}
@@ -101,6 +102,25 @@ class RuleReports:
         self.listeners: list[Callable[[Became], None]] = []
         self._config = config
         self._became: dict[str, Became] = {}
+        self._before: Surroundings | None = None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
+        yield
+        rule = rule_of(getattr(item, "function", None))
+        self._before = None if rule is None else Surroundings()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None]:
+        before, self._before = self._before, None
+        changed = [] if before is None else Surroundings().changed_since(before)
+        yield
+        if before is not None and changed:
+            still = Surroundings().changed_since(before)
+            if left := [each for each in changed if each in still]:  # what fixtures undo was the test's own
+                before.restore(left)
+                said = ", ".join(map(named, left[:_MOST_SHOWN]))
+                raise AssertionError(f"it changed what all of the process share, and left it so: {said}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:

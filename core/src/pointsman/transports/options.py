@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
+from pointsman._internal.latest_tls import latest_context, no_password, stamps_of
 from pointsman._internal.regular_files import read_regular
-from pointsman.auth import Discreet
+from pointsman.auth import Discreet, Secret
+
+log = logging.getLogger("pointsman")
 
 _LARGEST_PEM = 16 * 1024 * 1024
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 class TransportUnavailable(Exception):
@@ -43,7 +48,7 @@ class Immediate(Protocol):
 
 
 class TransportOptions(Discreet, frozen=True):
-    """How one deployment is reached. Certificates are always verified, and TLS is 1.2 or later.
+    """How one deployment is reached. Certificates are always verified.
 
     Attributes:
         max_connections: requests in flight at most, further ones wait in order; None or 0 is unlimited.
@@ -54,11 +59,13 @@ class TransportOptions(Discreet, frozen=True):
         proxy: its URL, credentials included.
         ca_file: PEM file of the authorities to trust, instead of those that come with httpx.
         client_cert: PEM files of the certificate chain and of its key (None: in the same file).
+        client_key_password: of that key; None for one without.
+        min_tls: the oldest version of TLS that is spoken.
         trust_env: read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR
             from the environment. A .netrc is never read.
     """
 
-    unshown = ("proxy",)
+    unshown = ("proxy", "client_key_password")
     max_connections: int | None = 1000
     connect_timeout: float = 5.0
     keepalive_expiry: float = 15.0
@@ -67,6 +74,8 @@ class TransportOptions(Discreet, frozen=True):
     ca_file: Path | None = None
     client_cert: tuple[Path, Path | None] | None = None
     trust_env: bool = False
+    client_key_password: Secret | None = None
+    min_tls: Literal["1.2", "1.3"] = "1.2"
 
     def proxy_for(self, scheme: str, host: str, port: int | None = None) -> str | None:
         """URL of the proxy towards `scheme://host`, from the options or, where trusted, the environment.
@@ -113,14 +122,12 @@ class TransportOptions(Discreet, frozen=True):
         try:
             return self._ssl_context()
         except (OSError, ValueError) as error:
-            files = [self.ca_file, *(self.client_cert or ())]
-            named = ", ".join(str(file) for file in files if file is not None) or "the default authorities"
+            named = ", ".join(map(str, self.tls_files())) or "the default authorities"
             raise TransportUnavailable(f"cannot set up TLS from {named}: {error}") from error
 
     def _ssl_context(self) -> ssl.SSLContext:
-        for file in (self.ca_file, *(self.client_cert or ())):
-            if file is not None:
-                read_regular(file, _LARGEST_PEM)  # OpenSSL would wait for a pipe, and read a device for ever
+        for file in self.tls_files():
+            read_regular(file, _LARGEST_PEM)  # OpenSSL would wait for a pipe, and read a device for ever
         if self.trust_env and self.ca_file is not None:
             context = ssl.create_default_context(cafile=str(self.ca_file))
         elif self.trust_env:
@@ -131,11 +138,16 @@ class TransportOptions(Discreet, frozen=True):
             # What these make by default would write the keys of all sessions where SSLKEYLOGFILE says.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.load_verify_locations(cafile=str(self.ca_file or _usual_authorities()))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.minimum_version = _VERSIONS[self.min_tls]
         context.set_alpn_protocols(["h2", "http/1.1"] if self.http2 else ["http/1.1"])
         if self.client_cert is not None:
-            context.load_cert_chain(*self.client_cert)
+            password = self.client_key_password
+            context.load_cert_chain(*self.client_cert, no_password if password is None else password.reveal())
         return context
+
+    def tls_files(self) -> list[Path]:
+        """Those that its certificates are in."""
+        return [file for file in (self.ca_file, *(self.client_cert or ())) if file is not None]
 
 
 def _usual_authorities() -> str:
@@ -148,7 +160,7 @@ class TlsContexts:
     """One TLS context per identical options, built when first asked for.
 
     Whoever opens several transports keeps one of these and hands it to each. Asking at set-up keeps
-    the 20 ms out of the first request.
+    the 20 ms out of the first request. Files that are written again hold for new connections.
     """
 
     def __init__(self) -> None:
@@ -156,8 +168,41 @@ class TlsContexts:
 
     def context(self, options: TransportOptions) -> ssl.SSLContext:
         """The one of these options. Raises: as `TransportOptions.ssl_context`."""
-        key = (options.ca_file, options.client_cert, options.http2, options.trust_env)
+        key = (
+            options.ca_file, options.client_cert, options.client_key_password, options.min_tls, options.http2,
+            options.trust_env,
+        )  # fmt: skip
         context = self._built.get(key)
         if context is None:
-            context = self._built[key] = options.ssl_context()
+            context = self._built[key] = _context_of(options)
         return context
+
+
+def _context_of(options: TransportOptions) -> ssl.SSLContext:
+    if not options.tls_files():
+        return options.ssl_context()
+    return latest_context(ssl.PROTOCOL_TLS_CLIENT, _Followed(options).latest)
+
+
+class _Followed:
+    """The context of some options, read again when one of its files has changed."""
+
+    def __init__(self, options: TransportOptions) -> None:
+        self._options = options
+        self._seen = self._failed = stamps_of(options.tls_files())
+        self._context = options.ssl_context()
+
+    def latest(self) -> ssl.SSLContext:
+        """By what the files hold now; while they cannot be used, as between the writing of two, as before."""
+        stamps = stamps_of(self._options.tls_files())
+        if stamps == self._seen:
+            return self._context
+        try:
+            self._context = self._options.ssl_context()
+        except TransportUnavailable as error:
+            if stamps != self._failed:
+                log.warning("%s; what was read before stays", error)
+            self._failed = stamps
+        else:
+            self._seen = stamps
+        return self._context

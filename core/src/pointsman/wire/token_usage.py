@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pointsman.types import EmbedRequest, File, Image, Request, Usage
+from pointsman.types import ChatResponse, EmbedRequest, File, Image, Request, Usage
 
 LONGEST_ANSWER = 1 << 18
 """Tokens that an answer has at most, reasoning included, when the request does not bound it."""
@@ -23,7 +23,11 @@ def unsound(usage: object) -> str | None:
     """What is wrong with `usage`, which a plugin gave, as the end of a sentence; None when nothing is."""
     if not isinstance(usage, Usage):
         return f"is a {type(usage).__name__}, expected a Usage"
-    counts = usage.prompt, usage.completion, usage.cached, usage.cache_write, usage.reasoning
+    tier: object = usage.service_tier
+    if tier is not None and type(tier) is not str:
+        return f"names its service tier by a {type(tier).__name__}, expected a str"
+    written = usage.cache_write, usage.cache_write_hour
+    counts = usage.prompt, usage.completion, usage.cached, usage.reasoning, *written
     for each in counts:
         if each is not None and type(each) is not int:  # exactly, for `True` is an int
             break
@@ -31,6 +35,19 @@ def unsound(usage: object) -> str | None:
         return None
     kinds = {type(each).__name__ for each in counts if each is not None and type(each) is not int}
     return f"counts in {' and '.join(sorted(kinds))}, expected int"
+
+
+def believed(usage: Usage, answer: object) -> Usage:
+    """`usage` with None in place of a 0 that cannot be: for a prompt, and for an answer that says something.
+
+    Else an upstream that counts nothing would be called for nothing, whatever budgets and limits allow.
+    """
+    if usage.prompt == 0:
+        usage = replace(usage, prompt=None)
+    says_something = isinstance(answer, ChatResponse) and (
+        answer.text or answer.tool_calls or answer.reasoning
+    )
+    return replace(usage, completion=None) if usage.completion == 0 and says_something else usage
 
 
 def plausible(usage: Usage, request: Request) -> Usage:

@@ -6,61 +6,91 @@ each: duplicate keys, deep nesting, half characters.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pointsman._internal.regular_files import read_regular
-from pointsman.config.document import LARGEST_BYTES, Document
-from pointsman.config.problems import Problem, config_error, show_path
+from pointsman._internal.regular_files import Seen, read_and_seen
+from pointsman.config import codes
+from pointsman.config.document import LARGEST_BYTES, SUFFIXES, ConfigSource, Document, source_at
+from pointsman.config.problems import Problem, config_error, readable, show_path
 from pointsman.config.readers.builder import DEEPEST, Builder, Lines, Malformed, ReadingFault
 from pointsman.units import format_size
 
-_SUFFIXES = (".yaml", ".yml", ".toml", ".json")
+
+def read(source: ConfigSource) -> Document:
+    """The document in `source`, with all that its files include.
+
+    Raises: ConfigError with every problem that was found.
+    """
+    if isinstance(source, str | Path) and not os.path.isdir(source):
+        document = read_one(source)
+        if not (isinstance(document.data, Mapping) and "include" in document.data):
+            return document
+    from pointsman.config.including import gathered  # most configurations are one file
+
+    return gathered(source, read_one)
 
 
-def read(file: Path | str) -> Document:
+def read_one(file: Path | str) -> Document:
     """The document in `file`, whose suffix says what it is: .yaml, .yml, .toml or .json.
 
     Raises: ConfigError with every problem that was found.
     """
     name = str(file)
     suffix = Path(name).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise config_error([Problem("is none of .yaml, .yml, .toml and .json", file=name)], file=name)
+    if suffix not in SUFFIXES:
+        problem = Problem("is none of .yaml, .yml, .toml and .json", file=name, code=codes.FILE_SUFFIX)
+        raise config_error([problem], file=name)
     try:
-        raw = read_regular(name, LARGEST_BYTES)
+        raw, seen = read_and_seen(name, LARGEST_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         message = reason.removeprefix("it ") if reason.startswith("it is") else f"cannot be read: {reason}"
-        raise config_error([Problem(message, file=name)], file=name) from error
-    return parse(raw, suffix=suffix, file=name)
+        large = reason.startswith("it is larger")
+        code = codes.FILE_TOO_LARGE if large else codes.FILE_UNREADABLE
+        problem = Problem(message, file=name, code=code)
+        raise config_error([problem], file=name) from error
+    return parse(raw, suffix=suffix, file=name, seen=seen)
 
 
-def parse(raw: bytes | str, *, suffix: str, file: str | None = None) -> Document:
+def parse(raw: bytes | str, *, suffix: str, file: str | None = None, seen: Seen | None = None) -> Document:
     """The document in `raw`, as for a file of that suffix, `.yaml` for one.
 
     Raises: ConfigError with every problem that was found.
     """
     if len(raw) > LARGEST_BYTES:
         message = f"is larger than {format_size(LARGEST_BYTES)}"
-        raise config_error([Problem(message, file=file)], file=file)
+        problem = Problem(message, file=file, code=codes.FILE_TOO_LARGE)
+        raise config_error([problem], file=file)
     try:
         text = raw if isinstance(raw, str) else raw.decode("utf-8")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8") if isinstance(raw, bytes) else ""
         line, column = Lines(before).position(len(before))
-        problem = Problem("is not text in UTF-8", file=file, line=line, column=column)
+        problem = Problem(
+            "is not text in UTF-8",
+            hint="save it as UTF-8",
+            file=file,
+            line=line,
+            column=column,
+            code=codes.NOT_UTF8,
+        )
         raise config_error([problem], file=file) from None
-    builder = Builder()
+    builder, lines = Builder(), _lines(text, suffix)
     try:
         _reader(suffix)(text.removeprefix("\ufeff"), builder)
     except Malformed as error:
-        builder.faults.append((error.position, (), error.message, error.hint))
+        builder.faults.append((error.position, (), error.message, error.hint, error.code))
     except RecursionError:
-        builder.faults.append((None, (), f"is nested more than {DEEPEST} levels deep", None))
+        message = f"is nested more than {DEEPEST} levels deep"
+        builder.faults.append((None, (), message, None, codes.TOO_DEEP))
+    unlike_ours = tuple(_located(fault, file, lines) for fault in builder.unlike_ours)
     if builder.faults:
-        raise config_error([_located(fault, file) for fault in builder.faults], file=file)
-    return Document(builder.root, file, builder.places)
+        faults = (_located(fault, file, lines) for fault in builder.faults)
+        raise config_error([*faults, *unlike_ours], file=file)
+    return Document(builder.root, file, builder.places, unlike_ours=unlike_ours, seen=seen, lines=lines)
 
 
 def _reader(suffix: str) -> Callable[[str, Builder], None]:
@@ -75,7 +105,15 @@ def _reader(suffix: str) -> Callable[[str, Builder], None]:
     return reader
 
 
-def _located(fault: ReadingFault, file: str | None) -> Problem:
-    position, path, message, hint = fault
+def _lines(text: str, suffix: str) -> list[str]:
+    """The lines of `text` as its reader counts them."""
+    breaks = r"\r\n|[\n\r]" if suffix in (".json", ".toml") else r"\r\n|[\n\r\x85\u2028\u2029]"
+    return re.split(breaks, text.removeprefix("\ufeff"))
+
+
+def _located(fault: ReadingFault, file: str | None, lines: Sequence[str]) -> Problem:
+    position, path, message, hint, code = fault
     line, column = position or (None, None)
-    return Problem(message, show_path(path), hint, file, line, column)
+    source, caret = source_at(lines, position, path)
+    hint = None if hint is None else readable(hint)
+    return Problem(readable(message), show_path(path), hint, file, line, column, code, source, caret)

@@ -6,10 +6,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pointsman.config import codes
 from pointsman.config.document import Place
 from pointsman.config.problems import KeyPath
 from pointsman.config.readers.builder import DEEPEST, Builder, Lines, Malformed
 
+_HINTS = {
+    "Invalid value": "a text stands in quotes",
+    "Expected '=' after a key": "a key is written `key = value`",
+}
+"""By what the standard library says, what would help."""
 _AT = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -26,9 +32,14 @@ def read_toml(text: str, builder: Builder) -> None:
         else:
             position = Lines(text).position(len(text))
         message = _AT.sub("", str(error))
-        raise Malformed(f"is not TOML: {message[0].lower()}{message[1:]}", position) from None
+        twice = message.startswith(("Cannot overwrite", "Cannot declare"))
+        code = codes.DUPLICATE_KEY if twice else codes.SYNTAX
+        hint = next((hint for said, hint in _HINTS.items() if message.startswith(said)), None)
+        message = f"is not TOML: {message[0].lower()}{message[1:]}"
+        raise Malformed(message, position, hint, code=code) from None
     except ValueError:
-        raise Malformed("is not TOML: a number of too many digits", None) from None
+        message = "is not TOML: a number of too many digits"
+        raise Malformed(message, None, code=codes.VALUE_OF_NO_KIND) from None
     places = dict(_Places(text).all())
     builder.places[()] = Place((1, 1), (1, 1))
     _add(builder, data, (), places)
@@ -38,7 +49,7 @@ def read_toml(text: str, builder: Builder) -> None:
 def _add(builder: Builder, value: Any, path: KeyPath, places: Mapping[KeyPath, Place]) -> None:
     """Take over the places, of what is really there, and refuse what the other formats cannot hold."""
     if len(path) > DEEPEST:
-        raise Malformed(f"is nested more than {DEEPEST} levels deep", None)
+        raise Malformed(f"is nested more than {DEEPEST} levels deep", None, code=codes.TOO_DEEP)
     place = places.get(path)
     if place is not None:
         builder.places[path] = place

@@ -69,6 +69,14 @@ class Making(Struct, frozen=True):
     def prices(self) -> Any:
         return self.maker.make(self.contexts.prices(self.name, self.settings))
 
+    def discovery(self) -> Any:
+        nobody = ReplayTransport(CannedReply(503))
+        http = partial(client_for, transport=nobody)
+        context = self.contexts.discovery(
+            self.name, self.settings, provider="here", base_url=_NOWHERE, http=http
+        )
+        return self.maker.make(context)
+
     def surface(self) -> Any:
         return (self.host or SurfaceHost()).make(self.maker, self.settings)
 

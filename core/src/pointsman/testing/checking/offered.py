@@ -21,7 +21,7 @@ from pointsman.build.loading import provider_of
 from pointsman.build.transports import Transports
 from pointsman.clock import Rng, system_rng
 from pointsman.plugins.control import Rules
-from pointsman.plugins.discovery import Claim, Installed
+from pointsman.plugins.discovery import Claim, Installed, metadata_of
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import Plugins
 from pointsman.plugins.versions import canonical
@@ -161,7 +161,7 @@ def _found(name: str) -> Distribution:
             for each in distributions()
             if "pointsman." in (each.read_text("entry_points.txt") or "")
             # An uninstall that was broken off leaves entry points and no name.
-            and (known := each.metadata["Name"])
+            and (known := metadata_of(each).get("name"))
         }
         hint = did_you_mean(name, offering, what="those with plugins")
         raise LookupError(

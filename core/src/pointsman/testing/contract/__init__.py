@@ -29,6 +29,7 @@ from pointsman.testing.contract.canned import (
 )
 from pointsman.testing.contract.command import CommandContract
 from pointsman.testing.contract.dialect import DialectContract
+from pointsman.testing.contract.discovery import DiscoveryContract
 from pointsman.testing.contract.distribution import PluginContract
 from pointsman.testing.contract.enforcement import Contract, rules_of
 from pointsman.testing.contract.guard import GuardContract
@@ -58,6 +59,7 @@ __all__ = [
     "CommandContract",
     "Contract",
     "DialectContract",
+    "DiscoveryContract",
     "FakeMember",
     "GuardContract",
     "Live",

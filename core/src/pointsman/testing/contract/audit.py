@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,11 +15,20 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from pointsman.audit import AuditSink
-from pointsman.errors import Outcome
-from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
+from pointsman.errors import AuditUnavailable, Outcome
+from pointsman.events import (
+    AttemptEnded,
+    BreakerChanged,
+    CallerRefused,
+    Event,
+    HealthChanged,
+    Reloaded,
+    RequestEnded,
+    RequestStarted,
+)
 from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.rules import rule
-from pointsman.testing.contract.watching import open_files
+from pointsman.testing.contract.watching import open_files, waits_noted
 from pointsman.types import Usage
 
 _TEXTS = ("", "x", "\u00e9\n\r\0", "half a pair: \ud800", "y" * 100_000)
@@ -57,13 +68,15 @@ class AuditContract(Contract, terms=True):
     def test_it_hands_the_writing_on(self, tmp_path: Path) -> None:
         sink = self.make(tmp_path)
         for event in _events("x"):
+            kind = type(event).__name__
+            # Every time: what is prepared with the first event is the sink's own affair.
+            assert not (waits := _waits_each_time(sink, event)), f"it calls {waits}() with every {kind}"
             took = []
             for _ in range(5):
                 began = time.perf_counter()
                 sink(event)
                 took.append(time.perf_counter() - began)
             # The least of them: a machine that is busy may stop any.
-            kind = type(event).__name__
             assert min(took) < _LONGEST, f"it keeps the event loop for {min(took):.3f} s with every {kind}"
         sink.close()
 
@@ -126,6 +139,64 @@ class AuditContract(Contract, terms=True):
         left = sorted(open_files() - before)
         assert not left, f"open after `close`: {', '.join(left)}"
 
+    @rule("AUDIT-09", "Everybody's streams would stop while one request waits to be taken.")
+    def test_a_request_that_waits_to_be_taken_keeps_nobody(self, tmp_path: Path) -> None:
+        """Of a sink that has `admit`; so are the rules after it."""
+        sink = self.make(tmp_path)
+        if (admit := getattr(sink, "admit", None)) is not None:
+            took: list[float] = []
+
+            async def turns() -> None:
+                waits = asyncio.ensure_future(_taken(admit))
+                for _ in range(5):
+                    began = time.perf_counter()
+                    await asyncio.sleep(0)
+                    took.append(time.perf_counter() - began)
+                await waits
+
+            took_it = _returns(lambda: asyncio.run(turns()), self.patience)
+            assert took_it, f"`admit` has not returned after {self.patience:g} s"
+            # As above, but the turn in which it begins is one of them: no other may be as long.
+            assert max(took) < _LONGEST or sorted(took)[-2] > _LONGEST / 2, "`admit` keeps the event loop"
+        sink.close()
+
+    @rule("AUDIT-10", "A caller who goes away would be waited for, and a router that closes would not end.")
+    def test_a_request_can_be_cancelled_while_it_waits_to_be_taken(self, tmp_path: Path) -> None:
+        sink = self.make(tmp_path)
+        if (admit := getattr(sink, "admit", None)) is not None:
+
+            async def cancel() -> None:
+                task = asyncio.ensure_future(_taken(admit))
+                await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+
+            assert _returns(lambda: asyncio.run(cancel()), self.patience), "it goes on when it is cancelled"
+        sink.close()
+
+    @rule("AUDIT-11", "Requests that were under way at a reload would wait for ever.")
+    def test_a_sink_that_is_closed_lets_nobody_wait(self, tmp_path: Path) -> None:
+        sink = self.make(tmp_path)
+        sink.close()
+        if (admit := getattr(sink, "admit", None)) is not None:
+            ended = _returns(lambda: asyncio.run(_taken(admit)), self.patience)
+            assert ended, "`admit` waits after `close`: raise AuditUnavailable"
+
+
+def _waits_each_time(sink: AuditSink, event: Event) -> str | None:
+    """A call that waits for something, which the sink makes whenever it is told of `event`."""
+    for _ in range(2):
+        with waits_noted() as waits:
+            sink(event)
+        if not waits:
+            return None
+    return waits[0]
+
+
+async def _taken(admit: Callable[[RequestStarted], Any]) -> None:
+    with suppress(AuditUnavailable):
+        await admit(RequestStarted("x", "chat", "x", 1e9))
+
 
 class _Newer(Struct, frozen=True):
     """An event of a later version."""
@@ -150,6 +221,7 @@ def _events(text: str) -> list[Event]:
             text, text, text, 1, Outcome.OK, text, text, None, 1e9, 0.1, 0.05, usage, text, False, text, tags
         ),
         RequestEnded(text, text, text, text, text, text, text, text, 1, 1e9, 0.1, usage, text, tags),
+        CallerRefused(text, text, text, text, text, text, text, 401, 1e9),
         BreakerChanged(text, text, text, text),
         HealthChanged(text, False, text),
         Reloaded(1, 2, 3),

@@ -167,7 +167,7 @@ class PluginContract(Contract, terms=True):
                     continue  # it is no text
                 shown = model.model_construct(**{name: value})
                 assert _CANARY not in f"{shown!r} {shown}", (
-                    f"{each}: the repr of {model.__name__} shows `{name}`; make it a SecretStr"
+                    f"{each}: the repr of {model.__name__} shows `{name}`; make it a Secret"
                 )
 
     @rule("PLUGIN-12", "A router whose start fails half way closes what it made, and none of it was used.")

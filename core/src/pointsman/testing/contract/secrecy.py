@@ -75,7 +75,7 @@ class SecrecyTerms(ProviderSubject, terms=True):
     def test_settings_show_no_secret_that_they_hold(self) -> None:
         for name, said in secrets(self.factory.settings, dict(self.settings)):
             for what, text in (("repr", repr(said)), ("str", str(said))):
-                assert KEY not in text, f"the {what} of the settings shows `{name}`: make it a SecretStr"
+                assert KEY not in text, f"the {what} of the settings shows `{name}`: make it a Secret"
 
     async def _beside(self) -> AsyncIterator[tuple[str, Bench, Callable[[], Awaitable[Any]]]]:
         models: list[ReplayStep] = [] if self.models_ok is None else [self.models_ok.reply]

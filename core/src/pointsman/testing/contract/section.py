@@ -65,7 +65,7 @@ class SectionContract(Contract, terms=True):
     def test_settings_show_no_secret_that_they_hold(self) -> None:
         for value in self._mappings():
             for name, said in secrets(self.factory.settings, value):
-                assert KEY not in f"{said!r} {said}", f"settings show `{name}`: make it a SecretStr"
+                assert KEY not in f"{said!r} {said}", f"settings show `{name}`: make it a Secret"
 
     @rule("SECTION-06", "A mistake in a configuration would end with a traceback in place of its line.")
     def test_whatever_stands_there_it_raises_nothing_but_what_is_wrong(self) -> None:

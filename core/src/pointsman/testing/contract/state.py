@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import ClassVar
+from typing import ClassVar, cast
 
+from pointsman.budget import BudgetWindow
 from pointsman.state import (
     Admission,
     Admitted,
+    BudgetFull,
+    BudgetHold,
+    BudgetSettlement,
+    BudgetTake,
     HeldPlace,
+    HoldingStore,
     NoRoom,
     Notice,
     Settlement,
@@ -205,6 +211,47 @@ class StateContract(Contract, terms=True):
 
         self._try(work)
 
+    @rule("STATE-14", "Two routers would spend twice what one may.")
+    def test_where_it_holds_budgets_no_more_is_held_than_there_is_and_settling_twice_is_once(self) -> None:
+        async def work(one: StateStore, other: StateStore) -> None:
+            if not hasattr(one, "hold"):
+                return  # it need not
+            stores = [cast("HoldingStore", each) for each in (one, other)]
+            holds = [_budget(10) for _ in range(30)]
+            answers = await asyncio.gather(*(stores[n % 2].hold(each) for n, each in enumerate(holds)))
+            held = [each for each, answer in zip(holds, answers, strict=True) if answer is None]
+            full = [each for each in answers if isinstance(each, BudgetFull)]
+            assert len(held) == 10, f"{len(held)} of 30 were held, where 10 may"
+            assert len(full) == 20, f"answers that are neither None nor BudgetFull: {answers!r:.200}"
+            for _ in range(2):
+                await stores[0].settle_holds([BudgetSettlement(each, [4]) for each in held])
+            said = await stores[1].hold(_budget(100))
+            assert isinstance(said, BudgetFull), "it holds more than is left"
+            assert (said.spent, said.held) == (40, 0), f"10 holds came to 4 each, and it says {said!r}"
+
+        self._try(work)
+
+    @rule("STATE-15", "What a killed router held would be lost for ever, or never be counted.")
+    def test_where_it_holds_budgets_a_hold_that_nobody_renews_is_spent(self) -> None:
+        async def work(one: StateStore, other: StateStore) -> None:
+            if not hasattr(one, "hold"):
+                return
+            first, second = cast("HoldingStore", one), cast("HoldingStore", other)
+            gone, kept = _budget(30, seconds=_LEASE), _budget(30, seconds=_LEASE)
+            assert await first.hold(gone) is None
+            assert await first.hold(kept) is None
+            await second.renew_holds([BudgetHold(kept.id, kept.takes, 60.0)])
+            await asyncio.sleep(_LEASE * 1.5)
+            said = await second.hold(_budget(100))
+            assert isinstance(said, BudgetFull), "it holds more than is left"
+            assert (said.spent, said.held) == (30, 30), f"one of two expired, and it says {said!r}"
+            await first.settle_holds([BudgetSettlement(gone, [7])])
+            said = await second.hold(_budget(100))
+            assert isinstance(said, BudgetFull), "it holds more than is left"
+            assert said.spent == 7, f"it was put right to 7, and it says {said!r}"
+
+        self._try(work)
+
     async def _published(self, by: StateStore, notice: Notice, heard: asyncio.Queue[Notice]) -> Notice:
         for _ in range(20):
             await by.publish(notice)
@@ -240,6 +287,12 @@ class StateContract(Contract, terms=True):
 def _take(limit: str, units: int, *, burst: int = 1000, count: int = 1) -> Take:
     """Of a limit that hardly anything comes back of while a test runs."""
     return Take(limit, units, count, 1.0 if count > 1 else 3600.0, burst)
+
+
+def _budget(units: int, *, seconds: float = 60.0) -> BudgetHold:
+    """Of 100 in a month."""
+    take = BudgetTake("budget", units, 100, BudgetWindow("month"))
+    return BudgetHold(f"hold-{next(_NUMBERS)}", [take], seconds)
 
 
 def _asked(*takes: Take, place: WantedPlace | None = None, seconds: float = 60.0) -> Admission:

@@ -342,6 +342,27 @@ class StrategyContract(Contract, terms=True):
                 assert each not in told, f"it cannot hear what it learned: {each.text[:80]!r}"
             assert other.pick(tuple(few), _TOLD) in few, f"picked a stranger after {each.text[:80]!r}"
 
+    @rule("STRATEGY-22", "An operator who asks why a call goes somewhere would have changed where it goes.")
+    def test_its_scores_are_numbers_of_members_and_asking_for_them_changes_no_pick(self) -> None:
+        for seed in _SEEDS:
+            asked, everyone = self._fresh(4, random.Random(seed))  # noqa: S311 - a test's chance
+            if getattr(type(asked), "scores", None) in (None, Strategy.scores):
+                return  # it has none
+            left_alone, _ = self._fresh(4, random.Random(seed))  # noqa: S311
+            ready = tuple(everyone)
+            for _ in range(8):
+                scores = asked.scores(ready, Placing(_TOLD, _NAME))
+                strangers = {*scores} - {each.id for each in ready}
+                assert not strangers, f"scores() has {strangers}, who are not ready"
+                told: object = getattr(asked, "scored_by", "")
+                assert not scores or (isinstance(told, str) and told), (
+                    "`scored_by` does not say what they are"
+                )
+                assert all(isinstance(each, int | float) for each in scores.values()), (
+                    f"{scores} are no numbers"
+                )
+                assert asked.pick(ready, _TOLD).id == left_alone.pick(ready, _TOLD).id, "it picks otherwise"
+
     def _fresh(self, size: int, rng: Rng | None = None) -> tuple[Strategy, list[FakeMember]]:
         strategy, everyone = self.make(rng), _members(size, seed=size)
         strategy.members(tuple(everyone))

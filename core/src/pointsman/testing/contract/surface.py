@@ -16,6 +16,8 @@ from pointsman.plugins.routes import wrong_routes
 from pointsman.surface import Caller, ProblemDetails, ProblemKind, Route, Surface, Understood, WholeReply
 from pointsman.testing.contract.enforcement import Contract, check_made, on_virtual_loop
 from pointsman.testing.contract.rules import rule
+from pointsman.testing.contract.watching import least_seconds_of
+from pointsman.testing.loop import run
 from pointsman.testing.surface_host import AskedCall, Served, SurfaceHost, events_of_answer
 from pointsman.types import ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, Request, Usage
 
@@ -25,6 +27,8 @@ _MODELS = ("small-7f", "large-9c")
 _WORDS = "It is raining in Paris, and nobody minds."
 _ANSWER = ChatResponse(_WORDS, usage=Usage(7, 9), model="upstream-model", id="one")
 _VECTORS = EmbedResponse([[0.5, -1.0], [0.25, 1.0]], Usage(3, 0), "upstream-model")
+_LONGEST = 0.1
+"""Seconds that a request may keep the loop, with the making of a surface and one problem."""
 _FAULTS = frozenset(("overloaded", "upstream", "timeout", "internal"))
 """Problems that are not of the caller's making."""
 _ODD: tuple[Any, ...] = (None, True, 1, 0.5, "x", "", [], {}, [None], [[]], {"a": 1}, "\ud800", -1, 10**30)
@@ -194,6 +198,19 @@ class SurfaceContract(Contract, terms=True):
             await _asked(host, ask, Caller("somebody"))
         left = [*(asyncio.all_tasks() - tasks), *(set(threading.enumerate()) - threads)]
         assert not left, f"still at work: {left!r:.300}"
+
+    @rule(
+        "SURFACE-14", "Every stream of the gateway stands still while it reads a body, or writes an answer."
+    )
+    def test_it_does_not_hold_up_the_loop(self) -> None:
+        async def told(ask: CannedAsk) -> None:
+            surface = self.make(host := SurfaceHost(_ANSWER, models=_MODELS))
+            await _asked(host, ask, Caller("somebody"))
+            surface.problem(_problem("upstream"))
+
+        for ask in self._everything():
+            took = run(least_seconds_of(lambda ask=ask: told(ask), limit=_LONGEST))  # type: ignore[misc]
+            assert took < _LONGEST, f"{ask.method} {ask.path}: nobody else could work for {took:.3f} s"
 
     # ── how ─────────────────────────────────────────────────────────────────────────────────────────
 

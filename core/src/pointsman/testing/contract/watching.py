@@ -20,8 +20,11 @@ from statistics import median
 from typing import Any, NoReturn
 
 _LONG = 3600.0
-_SPANS = 9
+_SPANS, _MOST_SPANS = 9, 27
+_LITTLE = 0.2
 _TRIES = 20
+_WAITS = frozenset({io.open, os.open, os.fsync, os.replace, os.rename, time.sleep})
+_SOCKET_WAITS = frozenset({"connect", "connect_ex", "sendall", "recv", "recv_into"})
 _LOOKED_AT = ("connect", "connect_ex", "bind")
 
 
@@ -63,6 +66,26 @@ def files_refused() -> Iterator[list[str]]:
         yield wanted
     finally:
         builtins.open, io.open = before
+
+
+@contextmanager
+def waits_noted() -> Iterator[list[str]]:
+    """What this thread calls meanwhile that waits for a disk, a socket or the clock, be it short or long."""
+    waits: list[str] = []
+    before = sys.getprofile()
+
+    def look(_frame: object, what: str, function: Any) -> None:
+        if what != "c_call":
+            return
+        of = getattr(function, "__self__", None)
+        if function in _WAITS or (isinstance(of, socket.socket) and function.__name__ in _SOCKET_WAITS):
+            waits.append(function.__name__)
+
+    sys.setprofile(look)
+    try:
+        yield waits
+    finally:
+        sys.setprofile(before)
 
 
 class Company:
@@ -110,6 +133,26 @@ async def least_seconds_of(work: Callable[[], Awaitable[object]], *, limit: floa
     return least
 
 
+async def longest_turn(work: Callable[[], Awaitable[object]], *, limit: float) -> float:
+    """Seconds for which `work` keeps other tasks waiting at a time; the least of several tries."""
+
+    async def tried() -> float:
+        longest, task = 0.0, asyncio.ensure_future(work())
+        while not task.done():
+            began = time.perf_counter()
+            await asyncio.sleep(0)
+            longest = max(longest, time.perf_counter() - began)
+        await task
+        return longest
+
+    least = inf
+    for _ in range(_TRIES):
+        least = min(least, await tried())
+        if least < limit:
+            break
+    return least
+
+
 async def blocks_kept(
     work: Callable[[int], Awaitable[object]], *, first: int = 150, times: int = 25
 ) -> float:
@@ -121,14 +164,14 @@ async def blocks_kept(
     """
     with quick_collections():
         kept, turn = list[int](), 0
-        for count in (first, *[times] * _SPANS):
-            for _ in range(count):
+        while _go_on(kept, times):
+            for _ in range(times if kept else first):
                 await work(turn)
                 turn += 1
             await asyncio.sleep(_LONG)  # for timers that nobody needs any more
             gc.collect()
             kept.append(sys.getallocatedblocks())
-    return median(after - before for before, after in pairwise(kept)) / times
+    return _lately(kept) / times
 
 
 def _in_a_loop() -> bool:
@@ -143,13 +186,27 @@ def blocks_kept_by(work: Callable[[int], object], *, first: int = 200, times: in
     """As `blocks_kept`, of work that nobody awaits."""
     with quick_collections():
         kept, turn = list[int](), 0
-        for count in (first, *[times] * _SPANS):
-            for _ in range(count):
+        while _go_on(kept, times):
+            for _ in range(times if kept else first):
                 work(turn)
                 turn += 1
             gc.collect()
             kept.append(sys.getallocatedblocks())
-    return median(after - before for before, after in pairwise(kept)) / times
+    return _lately(kept) / times
+
+
+def _go_on(kept: list[int], times: int) -> bool:
+    """Whether to look at one more span: what warms up is done some day, and what is kept adds up in each."""
+    if (
+        len(kept) <= _SPANS or len(kept) % 2
+    ):  # two at a time: what others do in every second one stays the less
+        return True
+    return len(kept) <= _MOST_SPANS and _lately(kept) > _LITTLE * times
+
+
+def _lately(kept: list[int]) -> float:
+    """The blocks that the latest spans added, as most of them did."""
+    return median(after - before for before, after in pairwise(kept[-_SPANS - 1 :]))
 
 
 @contextmanager

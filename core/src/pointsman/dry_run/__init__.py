@@ -1,0 +1,1 @@
+"""A dry run of a call: which way it would go, and what would be sent. It calls nobody and changes nothing."""

@@ -164,3 +164,21 @@ def test_whatever_stands_in_a_body_is_read_or_refused(wire: Any) -> None:
             read += 1
             assert isinstance(understood.request.model, str)
     assert read > 10
+
+
+@pytest.mark.parametrize("several", [True, 0, -1, 1.0, 2.0, "2", [2], {"n": 2}])
+@pytest.mark.parametrize(
+    ("wire", "body", "name"),
+    [
+        (openai_chat, {"messages": [{"role": "user", "content": "a"}]}, "n"),
+        (openai_completions, {"prompt": "a"}, "n"),
+        (openai_completions, {"prompt": "a"}, "best_of"),
+    ],
+)
+def test_how_many_answers_there_are_to_be_is_a_whole_number(
+    wire: Any, body: dict[str, Any], name: str, several: Any
+) -> None:
+    """What an upstream might take for one would be held against budgets as one answer."""
+    given = json.dumps({"model": "m", **body, name: several}).encode()
+    with pytest.raises(InvalidRequest, match=f"{name} is no whole number of 1 or more"):
+        wire.read(given, request_id="r", wall=0.0)

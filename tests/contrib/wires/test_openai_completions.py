@@ -28,7 +28,7 @@ def test_what_a_request_of_ours_can_say_is_read() -> None:
     ("members", "needs"),
     [
         ({"prompt": ["a", "b"]}, ["prompt"]),
-        ({"prompt": [1, 2]}, ["prompt"]),
+        ({"prompt": [1, 2]}, ["prompt (ids of tokens, not texts)"]),
         ({"echo": True, "n": 2, "logprobs": 0}, ["echo", "n", "logprobs"]),
         ({"best_of": 1, "logit_bias": {}}, []),
     ],

@@ -25,8 +25,8 @@ def read(**members: Any) -> Understood:
     [
         ("Hi", ["Hi"], []),
         (["a", "b"], ["a", "b"], []),
-        ([1, 2], ["1 2"], ["input"]),
-        ([[1, 2], [3]], ["1 2", "3"], ["input"]),
+        ([1, 2], ["1 2"], ["input (ids of tokens, not texts)"]),
+        ([[1, 2], [3]], ["1 2", "3"], ["input (ids of tokens, not texts)"]),
     ],
 )
 def test_texts_are_read_and_tokens_are_for_their_own_wire(

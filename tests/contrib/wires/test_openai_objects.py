@@ -131,7 +131,8 @@ def test_a_mapping_of_an_answer_is_fit_for_json_and_says_all() -> None:
         "id": "call_1", "name": "weather", "arguments": '{"city": "Bonn"}', "index": 0, "extra": {},
     }  # fmt: skip
     assert plain["usage"] == {
-        "prompt": 7, "completion": 5, "cached": 3, "cache_write": None, "reasoning": 2,
+        "prompt": 7, "completion": 5, "cached": 3, "cache_write": None, "reasoning": 2, "cache_write_hour": None,
+        "service_tier": None,
     }  # fmt: skip
     assert plain["extra"] == {"annotations": [{"a": "/w=="}]}
     assert answer.to_dict(raw=True)["raw"] == CALLED.raw

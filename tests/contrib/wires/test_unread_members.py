@@ -46,6 +46,7 @@ def ignored(api: str, members: Mapping[str, Any]) -> list[str]:
         ("chat", {"new": 1}, "new"),
         ("chat", {"tools": [{**TOOL, "new": 1}]}, "tools[0].new"),
         ("chat", {"tools": [{**TOOL, "function": {**FUNCTION, "new": 1}}]}, "tools[0].function.new"),
+        ("chat", {"tools": [{"type": "function", **FUNCTION, "new": 1}]}, "tools[0].new"),
         ("messages", {"new": 1}, "new"),
         ("messages", {"messages": [{**SAID, "new": 1}]}, "messages.new"),
         ("messages", {"tools": [{"name": "f", "input_schema": {}, "new": 1}]}, "tools.new"),
@@ -71,6 +72,7 @@ def test_what_nobody_reads_is_named(api: str, members: Mapping[str, Any], named:
     ("api", "members"),
     [
         ("chat", {"tools": [TOOL]}),
+        ("chat", {"tools": [{"type": "function", **FUNCTION}]}),
         ("messages", {"tools": [{"name": "f", "description": "d", "input_schema": {}}]}),
         ("responses", {"input": SENT_BACK, "tools": [{"type": "function", **FUNCTION}]}),
     ],

@@ -423,3 +423,22 @@ def test_a_model_tells_what_it_can() -> None:
 def test_a_malformed_list_of_models_is_a_bad_response(body: Any) -> None:
     with pytest.raises(BadResponse):
         model_page(body, "claude")
+
+
+def test_what_is_kept_for_an_hour_and_how_it_was_served_is_told() -> None:
+    kept = {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 7}
+    counted = {
+        "input_tokens": 5,
+        "output_tokens": 2,
+        "cache_creation_input_tokens": 10,
+        "cache_creation": kept,
+    }
+
+    assert usage(counted) == Usage(15, 2, cache_write=10, cache_write_hour=7)
+    assert usage({**counted, "service_tier": "batch"}) == Usage(
+        15, 2, cache_write=10, cache_write_hour=7, service_tier="batch"
+    )
+    assert usage({"input_tokens": 5, "output_tokens": 2, "service_tier": "standard"}) == Usage(5, 2)
+    assert usage(
+        {"input_tokens": 5, "output_tokens": 2, "service_tier": ["x"], "cache_creation": 3}
+    ) == Usage(5, 2)

@@ -260,8 +260,8 @@ def test_characters_that_were_cut_in_two_are_joined(name: str, seed: int | None)
 CALL = {"id": "t1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a part": (
-        {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {}}]},
-        "cache_control of a part",
+        {"role": "user", "content": [{"type": "text", "text": "a", "citations": {}}]},
+        "citations of a part",
     ),
     "a picture": (
         {
@@ -292,8 +292,18 @@ def test_a_member_that_ollama_does_not_have_is_refused_by_its_name(of: str) -> N
 
 
 def test_a_member_of_a_tool_is_refused_by_its_name() -> None:
-    with pytest.raises(Unsupported, match="cache_control of tool 'f'"):
-        sent({"role": "user", "content": "a"}, tools=[{"name": "f", "cache_control": {}}])
+    with pytest.raises(Unsupported, match="defer_loading of tool 'f'"):
+        sent({"role": "user", "content": "a"}, tools=[{"name": "f", "defer_loading": True}])
+
+
+def test_what_to_keep_of_a_prompt_is_no_reason_to_refuse_it() -> None:
+    mark = {"cache_control": {"type": "ephemeral"}}
+    said = {"role": "user", "content": [{"type": "text", "text": "a", **mark}], **mark}
+
+    given = sent(said, tools=[{"name": "f", **mark}])
+
+    assert given["messages"] == [{"role": "user", "content": "a"}]
+    assert "cache_control" not in str(given["tools"])
 
 
 def test_what_other_providers_want_back_stays_here() -> None:

@@ -363,7 +363,71 @@ def test_a_stream_that_says_something_else_around_its_texts_after_a_while_is_com
     assert len(looked) == 10
 
 
+# ── pieces of calls ──────────────────────────────────────────────────────────────────────────────────
+
+
+def piece(arguments: str, **members: Any) -> bytes:
+    call = {"index": 0, "function": {"arguments": arguments}, **members}
+    choices = [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]
+    return json.dumps({"id": "chatcmpl-1", "choices": choices}).encode()
+
+
+def begun(name: str = "look", number: int = 0, call_id: str = "c1") -> bytes:
+    return piece("", index=number, id=call_id, function={"name": name, "arguments": ""})
+
+
+def test_pieces_of_a_call_that_differ_in_their_arguments_alone_are_not_read_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[bytes] = []
+    whole = ChatDecoder._read
+    monkeypatch.setattr(
+        ChatDecoder,
+        "_read",
+        lambda self, chunk, name, data: read.append(data) or whole(self, chunk, name, data),
+    )
+    letters = json.dumps({"text": "a\n\u00e4\u20ac" * 20}, ensure_ascii=False)
+    decoder = ChatDecoder()
+    events: list[Any] = []
+
+    decoder.decode_plain([begun(), *map(piece, letters), piece("", function={})], events)
+
+    assert "".join(event.arguments for event in events[1:]) == letters
+    assert len(read) == 3, "the first of the call, the first of its pieces, and the one that is not like it"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        begun("go", 1, "c2"),
+        begun("go", 0, "c2"),
+        piece("1", index=1),
+        piece("1", index="0"),
+        piece("1", index=True),
+        piece("1", id="c1"),
+        piece("1", function={"name": "look", "arguments": "1"}),
+        piece("1", extra_content={"google": 1}),
+        piece("1", function={"arguments": {"a": 1}}),
+        piece("1").replace(b'"1"', b'"\\ud83d"'),
+        piece("1").replace(b'"1"', b'"1","arguments":"2"'),
+        piece("1").replace(b'"1"', b'"1"},"error":{"message":"no"'),
+        piece("1").replace(b'"1"', b'"1'),
+        plain("c"),
+    ],
+)
+def test_whatever_comes_amid_the_pieces_of_a_call_says_the_same_read_either_way(odd: bytes) -> None:
+    before = [begun(), piece('{"a":'), piece("1"), piece("1")]
+
+    shape_fuzz.compare("stream", [*before, odd, piece("1"), piece("}")])
+    shape_fuzz.compare("stream", [begun(), odd, odd, odd, *before[1:], piece("}")])
+
+
 # ── both ways ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("n", [1_027_453, 1_050_018])
+def test_an_answer_that_counts_nothing_says_no_tier_read_either_way(n: int) -> None:
+    shape_fuzz.compare(*shape_fuzz.case(random.Random(n)))
 
 
 @given(st.randoms(use_true_random=False))

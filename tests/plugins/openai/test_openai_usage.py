@@ -92,3 +92,13 @@ def test_the_total_is_kept_wherever_the_parts_are_counted(
         **details(cached, reasoning),
     )
     assert usage_of(body) == Usage(prompt, completion, cached, None, reasoning)
+
+
+@pytest.mark.parametrize("tier", ["flex", "priority"])
+def test_how_a_call_was_served_is_told(tier: str) -> None:
+    assert usage_of({**counted(10, 5, 15), "service_tier": tier}) == Usage(10, 5, service_tier=tier)
+
+
+@pytest.mark.parametrize("tier", [None, "", "default", "auto", "standard", "on_demand", 5, ["flex"]])
+def test_the_ordinary_way_is_not(tier: object) -> None:
+    assert usage_of({**counted(10, 5, 15), "service_tier": tier}) == Usage(10, 5)

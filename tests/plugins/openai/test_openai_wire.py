@@ -425,6 +425,16 @@ def test_what_cannot_be_right_is_an_invalid_request(options: dict[str, Any]) -> 
         body_of(*messages, **options)
 
 
+@pytest.mark.parametrize(
+    ("choice", "named"), [(ToolChoice("required"), "required"), (ToolChoice("tool", "weather"), "weather")]
+)
+def test_a_choice_without_tools_is_refused_in_the_words_of_who_made_it(
+    choice: ToolChoice, named: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=f"tool_choice is '{named}', but there are no tools"):
+        body_of(tool_choice=choice)
+
+
 def test_a_plain_completion_has_its_own_fields() -> None:
     request = GenerateRequest(
         "public", "def f(", suffix=")", temperature=0.1, max_tokens=5, stop=("\n",), extra={"echo": True}

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import DecodeError, Raw
 from msgspec.json import Decoder
 
-from pointsman.plugin import well_formed
+from pointsman.plugin import arguments_object, well_formed
 
 _decode = Decoder().decode
 
@@ -23,6 +23,4 @@ def is_object(text: str) -> bool:
 def as_object(arguments: str) -> Any:
     """The arguments for an encoder, as they were written; what is no object is put into one."""
     text = well_formed(arguments)
-    if not text.strip():
-        return {}
-    return Raw(text.encode()) if is_object(text) else {"INVALID_JSON": text}
+    return Raw(text.encode()) if is_object(text) else arguments_object(text)

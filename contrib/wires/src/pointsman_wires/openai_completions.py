@@ -65,15 +65,18 @@ def read(body: bytes, *, request_id: str, wall: float) -> Understood:
         stream=stream,
         include_usage=object_member(given, "stream_options").get("include_usage") is True,
     )
-    wire, several = "" if stream else WIRE, _several(given, needs)
-    return Understood(request, writer, False, wire, needs, ignored, several=several)
+    wire = "" if stream else WIRE
+    several, answers = _several(given, needs)
+    return Understood(request, writer, False, wire, needs, ignored, several=several, answers=answers)
 
 
-def _several(given: Mapping[str, Any], needs: Sequence[str]) -> str:
-    """The member that asks for several answers."""
+def _several(given: Mapping[str, Any], needs: Sequence[str]) -> tuple[str, int]:
+    """The member that asks for several answers, and how many are made: of each prompt the best of so many."""
     prompts = given.get("prompt")
     one = not isinstance(prompts, list) or len(prompts) == 1 or isinstance(prompts[0], int)
-    return "n" if "n" in needs else "" if one else "prompt"
+    each = max((count_member(given, name) or 1 for name in ("n", "best_of") if name in needs), default=1)
+    answers = each if one else each * len(prompts or ())
+    return "n" if "n" in needs else "" if one else "prompt", answers
 
 
 def _request(given: Mapping[str, Any], needs: list[str], ignored: list[str]) -> GenerateRequest:
@@ -81,6 +84,8 @@ def _request(given: Mapping[str, Any], needs: list[str], ignored: list[str]) -> 
     prompts = texts_of(given.get("prompt"), "prompt", needs)
     if len(prompts) > 1 and not needs:
         needs.append("prompt")
+    for name in ("n", "best_of"):
+        count_member(given, name)  # what says it in another way would be held as one answer
     options: dict[str, Any] = {"max_tokens": count_member(given, "max_tokens")}
     for name, value in given.items():
         if name in _SAME:

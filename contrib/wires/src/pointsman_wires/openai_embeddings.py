@@ -65,7 +65,7 @@ def texts_of(given: Any, where: str, needs: list[str]) -> Sequence[str]:
     several = [given] if all(map(_is_token, given)) else given
     if not all(isinstance(each, list) and each and all(map(_is_token, each)) for each in several):
         raise invalid(f"{where} is neither texts nor tokens", where)
-    needs.append(where)
+    needs.append(f"{where} (ids of tokens, not texts)")
     return [" ".join(map(str, each)) for each in several]
 
 

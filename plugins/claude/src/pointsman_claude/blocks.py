@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import re
 from base64 import b64decode
 from collections.abc import Mapping
@@ -23,6 +21,7 @@ from pointsman.plugin import (
     Text,
     ToolCall,
     Unsupported,
+    arguments_object,
     base64_of,
     data_urls,
 )
@@ -174,31 +173,10 @@ def _document_source(file: File, where: str) -> Block:
 
 
 def tool_use(call: ToolCall, where: str) -> Block:
-    """A call of an earlier turn. Raises InvalidRequest when its arguments are no object."""
-    try:
-        arguments = _arguments(call.arguments)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(
-            f"{where}: Claude takes a JSON object as arguments, and those of {call.name!r} are none: {error}"
-        ) from error
+    """A call of an earlier turn."""
+    arguments = arguments_object(call.arguments)
     block = {"type": "tool_use", "id": _id(call.id, where), "name": call.name, "input": arguments}
     return carrying("tool_use", block, call.extra, where)
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    if not text.strip():
-        return {}
-    value = json.loads(text, parse_constant=_finite, parse_float=_finite)
-    if not isinstance(value, dict):
-        raise ValueError(f"it is of type {type(value).__name__}")
-    return value
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"JSON has no number {text[:20]}")
-    return number
 
 
 def tool_result(message: Message, where: str) -> Block:

@@ -75,6 +75,8 @@ def usual_response(body: bytes, *, request_id: str = "") -> ChatResponse | None:
             read=used.cache_read_input_tokens,
             written=used.cache_creation_input_tokens,
             reasoning=None if details is None else details.thinking_tokens,
+            hour=None if used.cache_creation is None else used.cache_creation.ephemeral_1h_input_tokens,
+            tier=used.service_tier,
         ),
         model=message.model,
         id=message.id,
@@ -148,13 +150,15 @@ def usage_of(raw: Any) -> Usage:
     """
     if not isinstance(raw, dict):
         return Usage()
-    details = raw.get("output_tokens_details")
+    details, kept = raw.get("output_tokens_details"), raw.get("cache_creation")
     return _usage(
         _count(raw.get("input_tokens")),
         _count(raw.get("output_tokens")),
         read=_count(raw.get("cache_read_input_tokens")),
         written=_count(raw.get("cache_creation_input_tokens")),
         reasoning=_count(details.get("thinking_tokens")) if isinstance(details, dict) else None,
+        hour=_count(kept.get("ephemeral_1h_input_tokens")) if isinstance(kept, dict) else None,
+        tier=raw.get("service_tier"),
     )
 
 
@@ -165,12 +169,20 @@ def _usage(
     read: int | None,
     written: int | None,
     reasoning: int | None,
+    hour: int | None,
+    tier: object,
 ) -> Usage:
     if prompt is not None:
         prompt += (read or 0) + (written or 0)
     if completion is not None and reasoning is not None and reasoning > completion:
         completion += reasoning  # counted beside each other, which only other servers do
+    if hour or (tier is not None and tier != "standard"):
+        served = tier if isinstance(tier, str) and tier not in _ORDINARY else None
+        return Usage(prompt, completion, read, written, reasoning, hour or None, served)
     return Usage(prompt, completion, cached=read, cache_write=written, reasoning=reasoning)
+
+
+_ORDINARY = ("", "standard", "auto")
 
 
 def extra_of(blocks: Sequence[Any]) -> JsonObject:

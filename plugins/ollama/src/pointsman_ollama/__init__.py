@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pointsman.plugin import PointsmanSpec, ProviderFactory, hookimpl
+from pointsman_ollama.environment import environment
 from pointsman_ollama.provider import OllamaProvider
 from pointsman_ollama.settings import OllamaSettings
 
@@ -22,6 +23,7 @@ class OllamaPlugin(PointsmanSpec):
                 OllamaProvider,
                 default_base_url=OllamaProvider.default_base_url,
                 key_variable="OLLAMA_API_KEY",
+                environment=environment,
             )
         ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -25,6 +24,7 @@ from pointsman.plugin import (
     Tool,
     ToolCall,
     Unsupported,
+    arguments_object,
     base64_of,
     data_urls,
 )
@@ -195,7 +195,10 @@ def _refuse(request: ChatRequest, tools: Sequence[Tool]) -> None:
     """
     if request.tool_choice is not None and request.tool_choice.mode in ("required", "tool"):
         _unsupported(
-            f"tool_choice {request.tool_choice.mode!r}", "the model itself decides about tools", "tool_choice"
+            f"tool_choice {request.tool_choice.mode!r}",
+            "the model itself decides about tools; for an answer of a certain form give its schema"
+            " (response_format, format)",
+            "tool_choice",
         )
     if request.parallel_tool_calls is False and tools:
         _unsupported(
@@ -243,8 +246,9 @@ def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
 
 _CARRIED = ("images", "thinking", "tool_name")
 """Members of a message under Ollama's own names, for those who write them so."""
-_OF_OTHERS = ("content", "extra_content")
-"""What other providers want back, and only they: Claude's blocks, whose text is here too, and signatures."""
+_OF_OTHERS = ("cache_control", "content", "extra_content")
+"""What only other providers have a use for, and what leaves the answer as it is: marks of what to keep of a
+prompt, Claude's blocks, whose text is here too, and signatures."""
 
 
 def _carried(extra: JsonObject, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -303,26 +307,5 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 def _tool_call(call: ToolCall, index: int) -> dict[str, Any]:
     _refuse_extra(call.extra, f"the call of {call.name!r}")
-    function = {"index": index, "name": call.name, "arguments": _arguments(call)}
+    function = {"index": index, "name": call.name, "arguments": arguments_object(call.arguments)}
     return {"id": call.id, "function": function} if call.id else {"function": function}
-
-
-def _arguments(call: ToolCall) -> dict[str, Any]:
-    """The arguments as the object that Ollama demands; what is none would fail there, so it fails here."""
-    text = call.arguments
-    try:
-        value = json.loads(text, parse_constant=_no_constant) if text.strip() else {}
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(
-            f"the arguments of tool call {call.id or call.name!r} are not valid JSON: Ollama takes an object"
-        ) from error
-    if not isinstance(value, dict):
-        raise InvalidRequest(
-            f"the arguments of tool call {call.id or call.name!r} are a JSON {type(value).__name__}: "
-            "Ollama takes an object"
-        )
-    return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -38,7 +38,7 @@ from pointsman_openai.errors import error_of_body
 from pointsman_openai.finish import failure_of, finish_of, says_nothing
 from pointsman_openai.reasoning import Details
 from pointsman_openai.shapes import Alike, delta_of
-from pointsman_openai.tool_calls import ToolCalls, has_object_arguments
+from pointsman_openai.tool_calls import Pieces, ToolCalls, has_object_arguments
 from pointsman_openai.usage import usage_of
 from pointsman_openai.values import as_list, as_object, as_text
 
@@ -67,6 +67,8 @@ class ChatDecoder:
         "_halves",
         "_missed",
         "_model",
+        "_nearest",
+        "_pieces",
         "_quick",
         "_raw",
         "_request_id",
@@ -91,6 +93,9 @@ class ChatDecoder:
         """Started, no half of a character waits, and hardly a chunk was unusual: look for the usual one."""
         self._missed = 0
         self._alike = Alike()
+        self._pieces: Pieces | None = None
+        self._nearest: Alike | Pieces | None = None
+        """What the next chunk is probably like."""
         self._finished = False
         self._said = False
         self._stray: JsonObject | None = None
@@ -131,7 +136,7 @@ class ChatDecoder:
     def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent], /) -> None:
         """Add to `events` those of frames without names, given as their data, up to the end marker."""
         rest = iter(values)
-        while (data := self._alike.take(rest, events) if self._quick else next(rest, None)) is not None:
+        while (data := near.take(rest, events) if (near := self._nearest) else next(rest, None)) is not None:
             if data == b"[DONE]":
                 events += self._end()
                 return
@@ -174,6 +179,7 @@ class ChatDecoder:
             events.append(ReasoningDelta(reasoning))
         elif text:
             self._alike.learn(data, text)
+            self._nearest = self._alike
         else:
             return False
         if text:
@@ -204,7 +210,17 @@ class ChatDecoder:
             self._count(usage_of(chunk), events)
         if not chunk.keys() <= _PLAIN:
             self._odd(chunk, events)
+        if self._calls:
+            self._learn_piece(chunk, data, events)
         return events if self._started else self._early(events)
+
+    def _learn_piece(self, chunk: JsonObject, data: bytes, events: Sequence[StreamEvent]) -> None:
+        if len(events) != 1 or not isinstance(told := events[0], ToolCallDelta):
+            return
+        if self._pieces is None:
+            self._pieces = Pieces(self._calls)
+        if self._pieces.learn(chunk, data, told) and self._started and not self._halves:
+            self._nearest = self._pieces
 
     def _odd(self, chunk: JsonObject, events: list[StreamEvent]) -> None:
         """What a chunk has beyond the members of the wire."""
@@ -280,6 +296,7 @@ class ChatDecoder:
 
     def _look_again(self) -> None:
         self._quick = self._started and not self._halves and self._missed < _PATIENCE
+        self._nearest = self._alike if self._quick else None
 
     def _take_calls(self, pieces: Any, events: list[StreamEvent]) -> None:
         new: list[ToolCallDelta] = []

@@ -31,7 +31,7 @@ from pointsman.plugin import (
     well_formed,
 )
 from pointsman_openai.errors import error_of_body
-from pointsman_openai.usage import counted
+from pointsman_openai.usage import counted, served
 from pointsman_openai.values import as_count, as_list, as_object, as_text
 
 _CALLS = ("function_call", "custom_tool_call")
@@ -86,7 +86,7 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
     if not usage:
         return None
     asked = as_object(usage.get("input_tokens_details"))
-    return counted(
+    found = counted(
         as_count(usage.get("input_tokens")),
         as_count(usage.get("output_tokens")),
         as_count(asked.get("cached_tokens")),
@@ -94,6 +94,7 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
         as_count(as_object(usage.get("output_tokens_details")).get("reasoning_tokens")),
         as_count(usage.get("total_tokens")),
     )
+    return served(found, body.get("service_tier"))
 
 
 class ResponsesDecoder:

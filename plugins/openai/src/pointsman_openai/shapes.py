@@ -10,7 +10,7 @@ that is too deep.
 
 # The annotations are not put off as elsewhere: msgspec would have to compile each of them, from its text.
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -27,7 +27,7 @@ from pointsman.plugin import (
     jsonio,
 )
 from pointsman_openai import vectors
-from pointsman_openai.usage import counted
+from pointsman_openai.usage import counted, served
 
 _UNUSUAL = (ValueError, RecursionError)
 """What a decoder raises for what is not declared, and for what is no JSON at all."""
@@ -124,7 +124,7 @@ def chat_response(content: bytes, *, request_id: str) -> ChatResponse | None:
         message.content,
         (),
         choice.finish_reason,
-        _usage_of(answer.usage),
+        _usage_of(answer.usage, answer.service_tier),
         answer.model or "",
         answer.id or "",
         message.reasoning_content or message.reasoning or None,
@@ -136,9 +136,11 @@ def chat_response(content: bytes, *, request_id: str) -> ChatResponse | None:
     )
 
 
-def _usage_of(tokens: _Tokens | None) -> Usage:
+def _usage_of(tokens: _Tokens | None, tier: str | None) -> Usage:
     if tokens is None:
         return Usage()
+    if tier is not None and tier != "default":
+        return served(_usage_of(tokens, None), tier)
     cached = cache_write = reasoning = None
     if (details := tokens.prompt_tokens_details) is not None:
         cached, cache_write = details.cached_tokens, details.cache_write_tokens
@@ -203,29 +205,30 @@ _read_text = Decoder(str).decode
 
 
 class Alike:
-    """Chunks that differ from a usual one before them in nothing but their text.
+    """Chunks that differ from one before them in nothing but their text, which is the `member` of them.
 
     Nearly all chunks of an answer do, and say the same two hundred bytes around a word: where a chunk begins
     and ends as that one did, and has one JSON string in between, it says what that one said, with this text.
     So it takes a fifth of what it takes to read all of it.
     """
 
-    __slots__ = ("_around", "_in_vain")
+    __slots__ = ("_around", "_in_vain", "_name")
 
-    def __init__(self) -> None:
+    def __init__(self, member: str = "content") -> None:
+        self._name = f'"{member}"'.encode()
         self._around: tuple[bytes, bytes, int, int, bool] | None = None
         """What stands before the text and after it, where it begins and ends, whether there is padding."""
         self._in_vain = 0
 
     def learn(self, data: bytes, text: str) -> None:
-        """Take `data`, a usual chunk that says `text` and nothing else, for what the next ones are like."""
+        """Take `data`, a chunk that says `text` and nothing else, for what the next ones are like."""
         if self._in_vain >= _PATIENCE:
             return
         self._in_vain += 1
-        before, name, said = data.partition(b'"content":')
+        before, name, said = data.partition(self._name + b":")
         space, literal, after = said.partition(jsonio.dumps(text))
         # Names come once, and are written plainly: then nothing but this text can be the chunk's.
-        if not literal or space.strip() or b'"content"' in after or b"\\" in before or b"\\" in after:
+        if not literal or space.strip() or self._name in after or b"\\" in before or b"\\" in after:
             return
         before += name
         padded = _PADDED.search(after)
@@ -233,8 +236,13 @@ class Alike:
             after = after[: padded.end(1)]
         self._around = before, after, len(before), -len(after), padded is not None
 
-    def take(self, chunks: Iterator[bytes], events: list[StreamEvent]) -> bytes | None:
-        """Add the texts of the next `chunks` to `events`, up to the first that is not alike: that one.
+    def take(
+        self,
+        chunks: Iterator[bytes],
+        events: list[StreamEvent],
+        told: Callable[[str], StreamEvent] = TextDelta,
+    ) -> bytes | None:
+        """Add what `told` makes of the texts of the next `chunks`, up to the first that is not alike: it.
 
         None when there is none.
         """
@@ -256,7 +264,7 @@ class Alike:
                 return data
             self._in_vain = 0
             if text:
-                events.append(TextDelta(text))
+                events.append(told(text))
         return None
 
 
@@ -302,4 +310,6 @@ def embed_response(content: bytes, request: EmbedRequest, *, request_id: str) ->
     lengths = set(map(len, found))
     if len(lengths) != 1 or 0 in lengths or request.dimensions not in (None, *lengths):
         return None
-    return EmbedResponse(found, _usage_of(answer.usage), answer.model or "", request_id, Undecoded(content))
+    return EmbedResponse(
+        found, _usage_of(answer.usage, None), answer.model or "", request_id, Undecoded(content)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -11,6 +11,7 @@ from pointsman.plugin import (
     NOTHING,
     BadResponse,
     JsonObject,
+    StreamEvent,
     ToolCall,
     ToolCallDelta,
     arguments_text,
@@ -18,6 +19,7 @@ from pointsman.plugin import (
     jsonio,
     well_formed,
 )
+from pointsman_openai.shapes import Alike
 from pointsman_openai.values import as_list, as_object, as_text
 
 _OF_A_CALL = frozenset(("id", "type", "index", "function", "custom"))
@@ -107,6 +109,22 @@ class ToolCalls:
                 call.told.append(arguments)
                 events.append(ToolCallDelta(call.index, arguments=arguments, extra=extra))
 
+    def going_on(self, number: int) -> Callable[[str], ToolCallDelta] | None:
+        """What tells more arguments of call `number`, which come with that number, no id and no name.
+
+        None where that call has not been announced.
+        """
+        call = self._by_number.get(number)
+        if call is None or not call.announced:
+            return None
+        index, told = call.index, call.told
+
+        def more(arguments: str) -> ToolCallDelta:
+            told.append(arguments)
+            return ToolCallDelta(index, arguments=arguments)
+
+        return more
+
     def finish(self, answer_id: str, events: list[ToolCallDelta]) -> None:
         """Add to `events` the calls that were held back. Raises BadResponse for one without a name."""
         for call in self._order:
@@ -138,6 +156,39 @@ class ToolCalls:
         call_id = unique_id(call.wire_id, call.index, answer_id, self._ids)
         events.append(ToolCallDelta(call.index, call_id, call.name, call.pending, call.extra))
         call.pending = ""
+
+
+class Pieces:
+    """Chunks that differ from one before them in nothing but the arguments of the call that goes on in it."""
+
+    __slots__ = ("_alike", "_calls", "_number")
+
+    def __init__(self, calls: ToolCalls) -> None:
+        self._calls = calls
+        self._alike = Alike("arguments")
+        self._number = -1
+
+    def learn(self, chunk: JsonObject, data: bytes, told: ToolCallDelta) -> bool:
+        """Take `data`, which is `chunk` and of which all that came is `told`, for what the next are like.
+
+        False where the next ones may say more than their arguments, or mean another call.
+        """
+        match chunk:
+            case {"choices": [{"delta": {"tool_calls": [{"index": number, "function": said, **rest}]}}]}:
+                # A number, and neither an id nor a name: then it is more of that call, whatever it says.
+                if type(number) is not int or rest.get("id") or as_object(said).get("name"):
+                    return False
+                if told.id or told.name or told.extra or as_object(said).get("arguments") != told.arguments:
+                    return False
+                self._number = number
+                self._alike.learn(data, told.arguments)
+                return True
+        return False
+
+    def take(self, chunks: Iterator[bytes], events: list[StreamEvent]) -> bytes | None:
+        """As of `Alike`."""
+        more = self._calls.going_on(self._number)
+        return next(chunks, None) if more is None else self._alike.take(chunks, events, more)
 
 
 def _begins_another(piece: _Piece, call: _Call, *, numbered: bool, fed: bool) -> bool:

@@ -5,12 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from pointsman.plugin import Usage
 from pointsman_openai.values import as_count, as_object
 
 
 def usage_of(body: Mapping[str, Any]) -> Usage | None:
     """The token counts of an answer or chunk, None when it has none."""
+    found, tier = _counts_of(body), body.get("service_tier")
+    return found if found is None or tier is None else served(found, tier)
+
+
+def served(usage: Usage, tier: object) -> Usage:
+    """`usage` of a call that was served in that tier, which is told only where it is not the ordinary one.
+
+    Where nothing was counted there is nothing that a tier has a price for.
+    """
+    if not isinstance(tier, str) or tier in _ORDINARY or (usage.prompt is None and usage.completion is None):
+        return usage
+    return replace(usage, service_tier=tier[:_LONGEST])
+
+
+_ORDINARY = frozenset(("", "auto", "default", "on_demand", "standard"))
+_LONGEST = 64
+
+
+def _counts_of(body: Mapping[str, Any]) -> Usage | None:
     usage = body.get("usage")
     if type(usage) is not dict or not usage:
         usage = as_object(as_object(body.get("x_groq")).get("usage"))

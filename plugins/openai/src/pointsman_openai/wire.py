@@ -473,7 +473,8 @@ def _tools(body: Body, request: ChatRequest, quirks: Quirks) -> None:
     choice = request.tool_choice
     if not request.tools and "tools" not in request.extra:
         if choice is not None and choice.mode in ("required", "tool"):
-            raise InvalidRequest(f"tool_choice is {choice.mode!r}, but there are no tools")
+            said = (choice.name or choice.mode)[:64]  # as long as a name may be
+            raise InvalidRequest(f"tool_choice is {said!r}, but there are no tools")
         return  # `auto` and `none` mean nothing without tools, and OpenAI refuses them
     if request.tools:
         body["tools"] = [_tool(each, quirks) for each in request.tools]

@@ -28,13 +28,16 @@ class BlockWriter:
     Only one block can be open. What comes for another one while a call's arguments are not complete waits
     until they are, or until all has come.
 
-    Args: message_id: what ids are made from for calls that have none.
+    Args:
+        message_id: what ids are made from for calls that have none.
+        names: what the caller calls tools, where a model was told another name.
     """
 
-    __slots__ = ("_arguments", "_closed", "_head", "_index", "_message_id", "_open", "_waiting")
+    __slots__ = ("_arguments", "_closed", "_head", "_index", "_message_id", "_names", "_open", "_waiting")
 
-    def __init__(self, message_id: str) -> None:
+    def __init__(self, message_id: str, names: Mapping[str, str]) -> None:
         self._message_id = message_id
+        self._names = names
         self._open: str | int | None = None
         self._index = -1
         self._head = b""
@@ -120,7 +123,8 @@ class BlockWriter:
             if event.index in self._closed:  # its arguments are complete: nothing can be added to them
                 return
             id = event.id or openai_objects.call_id(self._message_id, event.index)
-            block = {"type": "tool_use", "id": id, "name": event.name, "input": {}}
+            name = self._names.get(event.name, event.name)
+            block = {"type": "tool_use", "id": id, "name": name, "input": {}}
             self._begin(event.index, block, "input_json_delta", "partial_json", out)
         if event.arguments:
             self._arguments.append(event.arguments)

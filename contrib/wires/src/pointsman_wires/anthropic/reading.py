@@ -31,6 +31,7 @@ from pointsman_wires.members import (
     whole_number,
     wrong,
 )
+from pointsman_wires.tool_names import LONGEST, short_name
 from pointsman_wires.unsaid import Unsaid
 
 WIRE = "anthropic"
@@ -86,7 +87,7 @@ def _understood(given: JsonObject, request: ChatRequest, unsaid: Unsaid, message
     unsaid.ignores_others(given, {*_READ, *_NEEDED})
     return Understood(
         request,
-        MessageWriter(request.model, message_id=message_id),
+        MessageWriter(request.model, message_id=message_id, names=_long_names(given)),
         stream=flag(given, "stream") is True,
         wire=WIRE,
         needs_wire=tuple(unsaid.needed),
@@ -120,13 +121,19 @@ def _tools(given: JsonObject, unsaid: Unsaid) -> tuple[Tool, ...]:
         unsaid.ignores_others(tool, _TOOL, "tools")
         tools.append(
             Tool(
-                text(tool, "name", f"{where}.custom"),
+                short_name(text(tool, "name", f"{where}.custom")),
                 text_or_none(tool, "description", f"{where}.custom") or "",
                 mapping(tool.get("input_schema"), f"{where}.custom.input_schema"),
                 flag(tool, "strict", f"{where}.custom"),
             )
         )
     return tuple(tools)
+
+
+def _long_names(given: JsonObject) -> Mapping[str, str]:
+    """What the tools are called whose names were made short, by those."""
+    names = (tool.get("name") for tool in items(given, "tools"))
+    return {short_name(name): name for name in names if isinstance(name, str) and len(name) > LONGEST}
 
 
 def _choice(choice: Mapping[str, Any], tools: tuple[Tool, ...], unsaid: Unsaid) -> ToolChoice | None:
@@ -143,7 +150,7 @@ def _choice(choice: Mapping[str, Any], tools: tuple[Tool, ...], unsaid: Unsaid) 
                 return None
             return ToolChoice("required")
         case "tool":
-            name = text(choice, "name", "tool_choice")
+            name = short_name(text(choice, "name", "tool_choice"))
             if all(tool.name != name for tool in tools):
                 unsaid.needs("tool_choice")
                 return None

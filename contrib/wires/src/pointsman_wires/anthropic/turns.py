@@ -10,6 +10,7 @@ from msgspec.json import encode
 from pointsman.plugin import NOTHING, JsonObject, Message, Part, TextMessages, ToolCall
 from pointsman_wires.anthropic.parts import joined_if_text, parts
 from pointsman_wires.members import flag, items, mapping, text, wrong
+from pointsman_wires.tool_names import short_name
 from pointsman_wires.unsaid import Unsaid
 
 _ROLES = ("user", "assistant", "system")
@@ -143,4 +144,5 @@ def _assistant(blocks: list[dict[str, Any]], where: str, unsaid: Unsaid) -> Mess
 def _call(block: JsonObject, where: str, index: int, unsaid: Unsaid) -> ToolCall:
     unsaid.ignores_others(block, ("type", "id", "name", "input", "caller"), "messages")
     arguments = mapping(block.get("input"), f"{where}.input")
-    return ToolCall(text(block, "id", where), text(block, "name", where), encode(arguments).decode(), index)
+    name = short_name(text(block, "name", where))
+    return ToolCall(text(block, "id", where), name, encode(arguments).decode(), index)

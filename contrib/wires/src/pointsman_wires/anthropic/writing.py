@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.json import Encoder
 
 from pointsman.plugin import (
+    NOTHING,
     ChatResponse,
     Done,
     EmbedResponse,
@@ -55,16 +56,18 @@ class MessageWriter:
     Args:
         model: what the caller called it.
         message_id: of the answer, for one whose upstream gave none that fits.
+        names: what the caller calls tools, where a model was told another name.
     """
 
     content_type = JSON
     stream_type = EVENT_STREAM
 
-    __slots__ = ("_blocks", "_id", "_model")
+    __slots__ = ("_blocks", "_id", "_model", "_names")
 
-    def __init__(self, model: str, *, message_id: str) -> None:
+    def __init__(self, model: str, *, message_id: str, names: Mapping[str, str] = NOTHING) -> None:
         self._model = model
         self._id = message_id
+        self._names = names
         self._blocks: BlockWriter | None = None
 
     def whole(self, answer: ChatResponse | EmbedResponse) -> bytes:
@@ -85,7 +88,7 @@ class MessageWriter:
         out: list[bytes] = []
         blocks = self._blocks
         if blocks is None and events:
-            blocks = self._blocks = BlockWriter(self._id)
+            blocks = self._blocks = BlockWriter(self._id, self._names)
             out.append(self._start(events))
         for event in events:
             if type(event) is Done:
@@ -177,7 +180,8 @@ class MessageWriter:
 
     def _tool_use(self, call: ToolCall) -> dict[str, Any]:
         id = call.id or openai_objects.call_id(self._id, call.index)
-        return {"type": "tool_use", "id": id, "name": call.name, "input": self.input_of(call)}
+        name = self._names.get(call.name, call.name)
+        return {"type": "tool_use", "id": id, "name": name, "input": self.input_of(call)}
 
 
 def _is_anthropics(block: JsonObject) -> bool:

@@ -51,6 +51,8 @@ _SAYS_NOTHING: Mapping[str, Sequence[Any]] = {
 """Values that are what happens anyway."""
 _TOOL = frozenset(("type", "function"))
 _FUNCTION = frozenset(("name", "description", "parameters", "strict"))
+_FLAT_TOOL = _TOOL | _FUNCTION
+"""Some write the members of the function beside its type, as the Responses API has them."""
 _CHOICES = ("none", "auto", "required")
 _FORMATS = ("text", "json_object", "json_schema")
 _EFFORTS: Sequence[str] = get_args(ReasoningEffort)
@@ -85,7 +87,7 @@ def read_members(given: Mapping[str, Any], *, request_id: str, wall: float) -> U
         needs,
         ignored,
         for_upstream if detailed else None,
-        "n" if needs and "n" in needs else "",
+        *("n", count_member(given, "n") or 1) if needs and "n" in needs else (),
     )
 
 
@@ -95,6 +97,7 @@ def _request(
     model = text_member(given, "model")
     if not given.get("messages"):
         raise invalid("messages is missing or empty; give at least one", "messages")
+    count_member(given, "n")  # what says it in another way would be held as one answer
     options: dict[str, Any] = {}
     for name, value in given.items():
         if name in _SAME:
@@ -169,9 +172,10 @@ def _others(tool: Any, n: int) -> list[str]:
     if not isinstance(tool, dict):
         return []  # refused where the request is made
     function = tool.get("function")
-    if tool.keys() <= _TOOL and (not isinstance(function, dict) or function.keys() <= _FUNCTION):
+    ours = _TOOL if function is not None else _FLAT_TOOL
+    if tool.keys() <= ours and (not isinstance(function, dict) or function.keys() <= _FUNCTION):
         return []
-    found = [f"tools[{n}].{name}" for name in tool if name not in _TOOL and tool[name] is not None]
+    found = [f"tools[{n}].{name}" for name in tool if name not in ours and tool[name] is not None]
     if isinstance(function, dict):
         found += [
             f"tools[{n}].function.{name}"

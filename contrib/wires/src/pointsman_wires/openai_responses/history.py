@@ -1,8 +1,12 @@
-"""What was said before an answer, as items that can stand before those of the next request. Pure."""
+"""What was said before, as items that can stand in the next request: before its own, or where it names them.
+
+Pure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +18,10 @@ _ITEM_IDS = ("message", "function_call", "custom_tool_call")
 """Types of items whose id nobody needs, and that another upstream would look for."""
 
 
+_ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{32})[0-9a-f]{4}")
+"""As `Output` makes them: the digits are those of the answer."""
+
+
 class _Asked(Struct):
     input: Raw = Raw(b"null")
 
@@ -23,8 +31,15 @@ class _Answered(Struct):
     output: list[dict[str, Any]]
 
 
+class _Reference(Struct):
+    id: str
+    type: str
+
+
 _asked = msgspec.json.Decoder(_Asked).decode
 _answered = msgspec.json.Decoder(_Answered).decode
+_items = msgspec.json.Decoder(list[Raw]).decode
+_reference = msgspec.json.Decoder(_Reference).decode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -64,6 +79,48 @@ def with_history(request: bytes, turns: Sequence[bytes]) -> bytes:
     members.pop("previous_response_id", None)
     members["input"] = Raw(b"[" + b",".join(each for each in (*turns, own) if each) + b"]")
     return msgspec.json.encode(members)
+
+
+def answers_referred_to(request: bytes) -> Collection[str]:
+    """Ids of the answers whose items `request` only names; of those alone that were made here."""
+    if b"item_reference" not in request:
+        return ()
+    try:
+        items = _items(bytes(_asked(request).input))
+    except (msgspec.MsgspecError, RecursionError):
+        return ()  # whoever reads it says what is wrong
+    made = (_ITEM_ID.fullmatch(id) for each in items if (id := _referred(each)))
+    return dict.fromkeys(f"resp_{each[1]}" for each in made if each)
+
+
+def items_by_id(answer: bytes) -> Mapping[str, Any]:
+    """The items of `answer` as they go into a request, None for what only its server could read."""
+    return {each["id"]: _kept(each) for each in _answered(answer).output if "id" in each}
+
+
+def with_items(request: bytes, items: Mapping[str, Any]) -> bytes:
+    """`request`, of which `answers_referred_to` found some, with `items` where it names them."""
+    members = _members(request)
+    own: list[Any] = []
+    for each in _items(bytes(members["input"])):
+        id = _referred(each)
+        if id not in items:
+            own.append(each)
+        elif items[id] is not None:
+            own.append(items[id])
+    members["input"] = Raw(msgspec.json.encode(own))
+    return msgspec.json.encode(members)
+
+
+def _referred(item: Raw) -> str:
+    """The id that `item` names another one by; "" for one that is an item itself."""
+    if b"item_reference" not in bytes(item):
+        return ""
+    try:
+        named = _reference(item)
+    except msgspec.MsgspecError:
+        return ""
+    return named.id if named.type == "item_reference" else ""
 
 
 def _inside(given: Raw) -> bytes:

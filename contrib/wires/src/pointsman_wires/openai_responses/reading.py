@@ -35,7 +35,8 @@ _READ = frozenset(
     )
 )  # fmt: skip
 """Members that are read; what the answer merely repeats is not among them, since nobody sees it."""
-_OURS_ALONE = ("conversation", "background", "prompt", "previous_response_id")
+_PREVIOUS = "previous_response_id"
+_OURS_ALONE = ("conversation", "background", "prompt", _PREVIOUS)
 """Members that make the answer another one, and that no other wire can say."""
 _SAYS_NOTHING: Mapping[str, Sequence[Any]] = {
     "truncation": ("disabled", "auto"),
@@ -68,6 +69,9 @@ def read(
         given["previous_response_id"] = previous
     reading = Reading(given)
     request = reading.request(previous=previous)
+    if stored and not previous and _PREVIOUS in reading.needs:  # an upstream may know it; the others say this
+        told = f"{_PREVIOUS} (previous response with id {str(given[_PREVIOUS])[:100]!r} not found)"
+        reading.needs[reading.needs.index(_PREVIOUS)] = told
     envelope = Envelope(
         given,
         digits=hex_of(request_id, wall),

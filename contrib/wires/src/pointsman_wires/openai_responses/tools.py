@@ -8,16 +8,14 @@ runs itself are left out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from pointsman.plugin import Tool, ToolChoice, jsonio
 from pointsman_wires.openai_responses.mistakes import as_list, as_object, member, refuse
+from pointsman_wires.tool_names import LONGEST, marked
 
-_LONGEST = 64
-"""Characters of a function's name, as OpenAI and Anthropic have it."""
 _READ = frozenset(("type", "name", "namespace", "description", "parameters", "strict", "format"))
 _MODES = ("auto", "none", "required")
 _INPUT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
@@ -97,7 +95,7 @@ class Toolbox:
                     f"{where}.{name}" for name, value in tool.items() if value and name not in _READ
                 ]
         else:
-            self.left_out.append(f"{where} ({str(kind)[:_LONGEST]})")
+            self.left_out.append(f"{where} ({str(kind)[:LONGEST]})")
 
     def _call_it(self, callee: Callee, tool: dict[str, Any], where: str) -> None:
         name = _joined(callee)
@@ -145,13 +143,12 @@ def _joined(callee: Callee) -> str:
     if not callee.namespace:
         return callee.name
     name = f"{callee.namespace.removesuffix('__')}__{callee.name}"
-    return name if len(name) <= _LONGEST else _marked(name, callee)
+    return name if len(name) <= LONGEST else _marked(name, callee)
 
 
 def _marked(name: str, callee: Callee) -> str:
     """`name`, made short and its own by digits that stay the same for the tool."""
-    mark = sha256(f"{callee.kind}\0{callee.namespace}\0{callee.name}".encode("utf-8", "replace")).hexdigest()
-    return f"{name[: _LONGEST - 9]}_{mark[:8]}"
+    return marked(name, f"{callee.kind}\0{callee.namespace}\0{callee.name}")
 
 
 def _rules(given: Any) -> str:

@@ -51,3 +51,13 @@ def test_neither_attempts_nor_pauses_nor_lines_are_the_gateways_own_time() -> No
     assert (account.queued, account.deployment, account.attempts) == (20.0, "gpu/m", 3)
     router.at(33.0, ended(3, 3.0))
     assert account.ours(34.0, 34.0) == 2.0
+
+
+def test_a_call_that_hardly_waited_in_line_waited_no_less_than_nothing() -> None:
+    router = Told()
+    account = Accounts(cast("Router", router), lambda: router.now).open("r", 0.0)
+
+    router.at(1.0, Queued("r", "m"))
+    router.at(1.5, flows(1, 0.6))  # the router's watch and ours are not read at the same instant
+
+    assert account.queued == 0.0

@@ -110,6 +110,31 @@ async def test_a_picture_that_a_tool_gave_reaches_a_model_behind_another_wire(si
     }
 
 
+@pytest.mark.parametrize("wire", ["claude", "openai"])
+async def test_a_tool_with_a_long_name_is_called_by_it_whatever_stands_behind(
+    simulator: Simulator, wire: str
+) -> None:
+    name = "mcp__" + "long_" * 20
+    tool = {**TOOL, "name": name}
+
+    async with asking(simulator, wire, Reply(call_first_tool=True)) as (client, _, upstream):
+        asked = {**ASKED, "tools": [tool], "tool_choice": {"type": "tool", "name": name}}
+        whole = await client.messages.create(**asked)
+        async with client.messages.stream(**asked) as stream:
+            streamed = await stream.get_final_message()
+        back = {"type": "tool_result", "tool_use_id": whole.content[-1].id, "content": "rain"}
+        said = [*ASKED["messages"], {"role": "assistant", "content": whole.content}]
+        await client.messages.create(**{**ASKED, "messages": [*said, {"role": "user", "content": [back]}]})
+
+    assert [each.content[-1].name for each in (whole, streamed)] == [name, name]
+    if wire == "openai":
+        first, _, last = (each.body for each in upstream.requests if each.method == "POST")
+        [told] = first["tools"]
+        assert len(told["function"]["name"]) == 64
+        assert first["tool_choice"]["function"]["name"] == told["function"]["name"]
+        assert last["messages"][-2]["tool_calls"][0]["function"]["name"] == told["function"]["name"]
+
+
 async def test_how_much_to_think_is_not_said_to_a_model_that_cannot(simulator: Simulator) -> None:
     asked = {**ASKED, "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
 

@@ -86,3 +86,36 @@ async def test_thinking_is_left_out_where_a_model_of_ollama_does_not_think(simul
 
     assert (answer.status_code, answer.headers.get("x-pointsman-ignored")) == (200, "reasoning_effort")
     assert ["think" in each.body for each in upstream.requests] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"fallbacks": ["big"]}, {"num_retries": 2}, {"drop_params": True}, {"cache": {"no-cache": True}},
+        {"guardrails": ["pii"]}, {"timeout": 3}, {"tags": ["a"]}, {"litellm_session_id": "s"},
+    ],
+    ids=lambda each: next(iter(each)),
+)  # fmt: skip
+async def test_what_only_litellms_proxy_hears_is_refused_by_an_openai_and_does_nothing_elsewhere(
+    simulator: Simulator, member: dict[str, Any]
+) -> None:
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], **member}
+    openai, ollama = await simulator.add("openai"), await simulator.add("ollama", default=Reply(text="Hello"))
+
+    refused, answered = await post(openai, asked, unsupported="drop"), await post(ollama, asked)
+
+    (name,) = member
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, name)
+    assert openai.requests[0].body[name] == member[name]
+    assert (answered.status_code, answered.headers["x-pointsman-ignored"]) == (200, name)
+
+
+async def test_a_list_in_metadata_is_refused_before_anybody_is_asked(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "metadata": {"tags": ["a"]}}
+
+    answer = await post(upstream, asked)
+
+    assert answer.status_code == 400
+    assert "metadata.tags is a list; expected text" in answer.text
+    assert not upstream.requests

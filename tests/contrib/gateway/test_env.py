@@ -48,7 +48,7 @@ def test_what_is_printed_can_be_read_by_whoever_it_is_for(name: str) -> None:
         case "toml":
             assert tomllib.loads(settings)
         case "yaml":
-            assert isinstance(YAML(typ="safe").load(settings), dict)
+            assert isinstance(YAML(typ="safe").load(settings), dict | list)
         case "python":
             compile(settings, name, "exec")
         case "sh":
@@ -81,7 +81,7 @@ def test_without_a_name_the_clients_are_listed() -> None:
     told = ran()
 
     assert told.exit_code == 0
-    assert [line.split()[0] for line in told.output.splitlines()] == sorted(CLIENTS)
+    assert [line.split()[0] for line in told.stdout.splitlines()] == sorted(CLIENTS)
 
 
 def test_the_address_and_the_model_are_those_of_the_configuration(tmp_path: Path) -> None:
@@ -96,6 +96,18 @@ def test_the_address_and_the_model_are_those_of_the_configuration(tmp_path: Path
 
 def test_the_secrets_of_the_gateway_need_not_be_known(tmp_path: Path) -> None:
     access = "access: {keys: [{name: ci, key: '${CI_KEY}'}, {name: me, key: '${MY_KEY}'}]}"
+    (tmp_path / "pointsman.yaml").write_text(FILE.replace('4711"', f'4711", {access}'))
+
+    told = ran("claude-code")
+
+    assert told.exit_code == 0, told.exception
+    assert 'ANTHROPIC_BASE_URL="http://[::1]:4711"' in told.output
+
+
+def test_neither_need_files_with_secrets_be_there(tmp_path: Path) -> None:
+    access = (
+        "access: {keys: [{name: ci, key: '${file:/nowhere/ci}'}, {name: me, key: '${file:/nowhere/me}'}]}"
+    )
     (tmp_path / "pointsman.yaml").write_text(FILE.replace('4711"', f'4711", {access}'))
 
     told = ran("claude-code")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -29,7 +30,9 @@ WHOLE = b"content-length: %d\r\n\r\n%s" % (len(BODY), BODY)
         (HEAD + b"host: evil\r\n" + WHOLE, 400),
         (HEAD + b"content-length: 3\r\n" + WHOLE, 400),
         (HEAD + b"transfer-encoding: chunked\r\n" + WHOLE, 400),
-        (HEAD + b"transfer-encoding: identity, chunked\r\n\r\n0\r\n\r\n", 400),
+        (HEAD + b"transfer-encoding: identity, chunked\r\n\r\n0\r\n\r\n", 501),
+        (HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (HEAD + b"transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 501),
         (HEAD + b"content-length : 3\r\n\r\nabc", 400),
         (HEAD + b"x\x00y: 1\r\n" + WHOLE, 400),
         (HEAD + b" folded: 1\r\n" + WHOLE, 400),
@@ -118,6 +121,48 @@ async def test_a_head_behind_a_request_that_runs_is_no_larger_than_others(simula
         caller.leave()
 
     assert not rest.endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "behind", [b"0\r\nx: ", b"0\r\n", b"4c;"], ids=["one value", "fields", "an extension"]
+)
+@pytest.mark.parametrize("path", [b"/v1/say", b"/nowhere"], ids=["asked for", "answered before"])
+async def test_what_follows_a_body_is_no_larger_than_a_head(
+    simulator: Simulator, behind: bytes, path: bytes
+) -> None:
+    upstream = await simulator.add("openai")
+    head = HEAD.replace(b"/v1/say", path) + b"transfer-encoding: chunked\r\n\r\n"
+    more = b"a: b\r\n" * 500 if behind == b"0\r\n" else b"a" * 3000
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(head + b"%x\r\n%b\r\n" % (len(BODY), BODY) + behind)
+        sent = 0
+        with suppress(OSError):
+            while sent < 2_000_000 and await caller.is_heard():
+                caller.send(more)
+                sent += len(more)
+        caller.leave()
+
+    assert sent < 1_500_000
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "in chunks"])
+async def test_a_body_may_be_larger_than_what_follows_it(simulator: Simulator, chunked: bool) -> None:
+    upstream = await simulator.add("openai")
+    body = BODY + b" " * 1_000_000  # more than is read at once
+    sent = b"content-length: %d\r\n\r\n%b" % (len(body), body)
+    if chunked:
+        sent = b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(HEAD + sent)
+        said = await caller.read_until(b"\r\n\r\n")
+        caller.leave()
+
+    assert b"HTTP/1.1 200 " in said
 
 
 async def test_a_head_that_takes_too_long_ends_the_connection(

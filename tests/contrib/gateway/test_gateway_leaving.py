@@ -72,6 +72,30 @@ async def test_a_caller_who_leaves_in_the_midst_of_a_stream_ends_the_call(simula
         assert served.router.status().in_flight == 0
 
 
+async def test_what_came_of_a_stream_that_is_left_counts_against_the_limit_of_tokens(
+    simulator: Simulator,
+) -> None:
+    upstream = await simulator.add(
+        "openai", default=Reply(text="x" * 4000 + " two", fault=Fault.stall_after(1))
+    )
+    key = {"name": "ci", "key": "key-of-ci-0123456789abcdef", "limits": {"tokens": "100/min"}}
+
+    async with gateway_for(upstream, surfaces=[PLAIN], settings={"access": {"keys": [key]}}) as served:
+        statuses = []
+        for _ in range(2):
+            caller = await RawCaller.connect(served.url)
+            hearing = next_of(served, RequestEnded)
+            caller.post("/v1/say", {**ASKED, "stream": True}, authorization=f"Bearer {key['key']}")
+            statuses.append((await caller.read_until(b"\r\n"))[:12])
+            if len(statuses) == 1:
+                await caller.read_until(b"xxx")
+                caller.leave()
+                assert (await hearing).delivered >= 1000
+            caller.leave()
+
+    assert statuses == [b"HTTP/1.1 200", b"HTTP/1.1 429"]
+
+
 async def test_a_caller_who_sent_several_at_once_ends_the_one_that_runs(simulator: Simulator) -> None:
     upstream = await simulator.add("openai", default=Reply(text="one two", fault=Fault.stall_after(1)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from pathlib import Path
 
@@ -56,6 +57,17 @@ async def test_a_certificate_is_read_again_when_it_changes_and_one_without_its_k
         certificate.reread()
 
 
+@pytest.mark.parametrize("pipe", ["cert", "key", "client_ca"])
+async def test_a_pipe_in_the_place_of_a_certificate_is_refused_and_not_waited_for(
+    tmp_path: Path, pipe: str
+) -> None:
+    cert = await asyncio.to_thread(certificate_in, tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    files = {"cert": cert, "key": tmp_path / "key.pem", "client_ca": cert, pipe: tmp_path / "pipe"}
+    with pytest.raises(ConfigError, match="not a regular file"):
+        Certificate(TlsSettings(**files), tmp_path)
+
+
 async def test_the_socket_of_a_successor_stays_when_the_one_before_has_drained(tmp_path: Path) -> None:
     path = tmp_path / "gateway.sock"
     at = parse_address(f"unix:{path}")
@@ -71,6 +83,21 @@ async def test_the_socket_of_a_successor_stays_when_the_one_before_has_drained(t
     second.stop()
     await second.ended()
     assert not path.exists()
+
+
+async def test_a_socket_in_the_file_system_lets_those_in_whom_its_mode_names_from_a_reload_on(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    upstream = await simulator.add("openai")
+    path = tmp_path / "gateway.sock"
+    there = {"listen": f"unix:{path}", "surfaces": {"plain": {}}}
+
+    async with gateway_for(upstream, surfaces=[PLAIN], settings={**there, "socket_mode": "0660"}) as served:
+        first = path.stat().st_mode & 0o777
+        await served.gateway.reload(GatewaySettings.model_validate(there), served.router.config)
+        second = path.stat().st_mode & 0o777
+
+    assert (first, second) == (0o660, 0o600)
 
 
 async def test_a_socket_in_the_file_system_is_its_owners_alone_and_goes_with_the_gateway(

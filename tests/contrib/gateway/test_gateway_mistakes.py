@@ -43,12 +43,22 @@ MISTAKES = [
     ("  trusted_proxies: [10.0.0.0/33]", 6, 21, "expected an address or a network"),
     ("  cors: [app.example.com]", 6, 10, "expected an origin such as"),
     ("  cors: [example.com]", 6, 10, "such as 'https://pages.test'"),
+    ("  socket_mode: 660", 6, 16, "in octal digits and quotes"),
+    ('  socket_mode: "0999"', 6, 16, "in octal digits and quotes"),
     ("  headers: some", 6, 12, "'full', 'id' or 'none'"),
     ("  body_limit: 32 megabytes", 6, 15, "expected a size such as '32MiB'"),
     ("  body_limit: 0", 6, 15, "expected a size from 1 byte"),
     ("  heartbeat: often", 6, 14, "expected seconds as a number, or a duration"),
     ("  heartbeat: 0", 6, 14, "must be 0.001 or more"),
     ("  access: {keys: [{name: ci, key: short}]}", 6, 35, "has 5 characters"),
+    (
+        "  access: {keys: [{name: ci, key: 0123456789abcdef, surfaces: [opnai]}]}",
+        6,
+        53,
+        "did you mean 'openai'?",
+    ),
+    (f"  access: {{keys: [{{name: ci, key: {'a' * 32}, models: [asistant]}}]}}", 6, 78, "'assistant'?"),
+    ("  access: {anonymous: {models: [asistant]}}", 6, 33, "did you mean 'assistant'?"),
     ("  access: {key: abc}", 6, 12, "unknown key 'key'"),
 ]
 

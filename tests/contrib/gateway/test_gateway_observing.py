@@ -188,6 +188,20 @@ async def test_the_line_of_a_stream_that_broke_is_a_warning_and_that_of_a_wrong_
     ]
 
 
+async def test_a_key_that_was_put_in_a_path_stands_in_no_line(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    stream = io.StringIO()
+    keys = ["pm_Ab3dEf7h_" + "k9" * 24 + "Z", "sk-proj-0123456789abcdef"]
+    async with Router.from_config(configuration(upstream)) as router:
+        settings = GatewaySettings.model_validate({"listen": "127.0.0.1:0"})
+        async with Gateway(router, settings, log=RequestLog(stream)) as gateway:
+            for key in keys:
+                await get(f"{gateway.url}/v1/{key}/models")
+                await get(f"{gateway.url}/{'x' * 180}/{key}")
+    paths = [json.loads(each)["path"] for each in stream.getvalue().splitlines()]
+    assert paths == ["/v1/***/models", f"/{'x' * 180}/***"] * 2
+
+
 async def test_a_line_says_why_a_request_was_refused_and_to_whom(simulator: Simulator) -> None:
     upstream = await simulator.add("openai")
     stream = io.StringIO()

@@ -52,7 +52,9 @@ class Serving:
             return line
 
 
-def configured(file: Path, upstreams: Sequence[Upstream], drain: str = "5s", weight: int = 1) -> Path:
+def configured(
+    file: Path, upstreams: Sequence[Upstream], drain: str = "5s", weight: int = 1, watch: str = "off"
+) -> Path:
     file.write_text(
         json.dumps(
             {
@@ -72,6 +74,7 @@ def configured(file: Path, upstreams: Sequence[Upstream], drain: str = "5s", wei
                     }
                 },
                 "timeouts": {"drain": drain},
+                "reload": {"watch": watch, "interval": "100ms"},
                 "gateway": {"listen": "127.0.0.1:0", "health": {"listen": "127.0.0.1:0"}},
             }
         )
@@ -256,11 +259,11 @@ async def test_no_stream_is_cut_by_reloads_and_a_mistake_changes_nothing(
         for number in range(10):
             configured(file, upstreams, weight=1 + number % 3)
             gateway.tell(signal.SIGHUP)
-            await gateway.said(b"read again")
+            await gateway.said(b"runs on a new configuration")
         right = file.read_text()
         file.write_text(right.replace('"gateway": {', '"gateway": {"lisen": 1, '))
         gateway.tell(signal.SIGHUP)
-        mistake = await gateway.said(b"not taken")
+        mistake = await gateway.said(b"a new configuration is refused")
         answers = await asyncio.gather(*streams)
 
         gateway.tell(signal.SIGTERM)
@@ -268,6 +271,45 @@ async def test_no_stream_is_cut_by_reloads_and_a_mistake_changes_nothing(
 
     assert all(map(is_whole, answers))
     assert b"did you mean 'listen'" in mistake
+
+
+async def test_what_changes_in_the_file_is_taken_up_without_a_signal_and_a_mistake_is_told(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    upstreams = [await simulator.add(wire) for wire in ("openai", "ollama")]
+    file = configured(tmp_path / "pointsman.json", upstreams, watch="poll")
+    right = json.loads(file.read_text())
+    right["gateway"]["health"]["metrics"] = True
+    file.write_text(json.dumps(right))
+    status = {"headers": {"x-pointsman-csrf": "1"}}
+    async with serving(file) as gateway, httpx.AsyncClient() as client:
+        right["models"]["assistant"]["strategy"] = "least_connections"
+        file.write_text(json.dumps(right))
+        taken = await gateway.said(b"runs on a new configuration")
+        changed = (await client.get(f"{gateway.url}/admin/v1/status", **status)).json()
+
+        wrong = {**right, "gateway": {**right["gateway"], "lisen": 1}}
+        file.write_text(json.dumps(wrong))
+        refused = await gateway.said(b"is refused")
+        told = (await client.get(f"{gateway.url}/admin/v1/status", **status)).json()["configuration"]
+        metrics = [(await client.get(f"{gateway.health}/metrics")).text]
+        ready = await client.get(f"{gateway.health}/health/ready")
+
+        file.write_text(json.dumps(right))
+        await gateway.said(b"runs on a new configuration")
+        metrics.append((await client.get(f"{gateway.health}/metrics")).text)
+
+    assert "assistant: strategy round_robin → least_connections" in json.loads(taken)["message"]
+    assert changed["models"]["assistant"]["strategy"] == "least_connections"
+    assert changed["configuration"]["changes"] == ["assistant: strategy round_robin → least_connections"]
+    assert b"did you mean 'listen'" in refused
+    assert [each["path"] for each in told["refused"]["problems"]] == ["gateway.lisen"]
+    assert ready.status_code == 200
+    assert [f"pointsman_config_refused {n}.0" in each for n, each in zip((1, 0), metrics, strict=True)] == [
+        True,
+        True,
+    ]
+    assert 'pointsman_reloads_total{result="failed"} 1.0' in metrics[1]
 
 
 async def ordered(path: Path, command: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +112,26 @@ async def test_once_it_shuts_down_nothing_is_taken_any_more(simulator: Simulator
         await served.gateway.stop()
         with pytest.raises(ConfigError, match="shutting down"):
             await reload(served, upstream, {"listen": "127.0.0.1:0"})
+
+
+async def test_a_reload_ends_what_lasts_of_callers_who_may_do_something_else_and_of_no_others(
+    simulator: Simulator,
+) -> None:
+    upstream = await simulator.add("openai")
+    narrowed = {"name": "narrowed", "key": "key-of-narrowed-0123456789", "operator": True}
+    kept = {"name": "kept", "key": "key-of-kept-0123456789", "operator": True}
+    async with gateway_for(upstream, settings={"access": {"keys": [narrowed, kept]}}) as served:
+        streams = []
+        async with (
+            httpx.AsyncClient(base_url=served.url, timeout=WITHIN) as client,
+            AsyncExitStack() as stack,
+        ):
+            for each in narrowed, kept:
+                carried = {"authorization": f"Bearer {each['key']}"}
+                opened = client.stream("GET", "/admin/v1/events", headers=carried)
+                streams.append((await stack.enter_async_context(opened)).aiter_raw())
+            await reload(served, upstream, {"access": {"keys": [{**narrowed, "operator": False}, kept]}})
+            async with asyncio.timeout(WITHIN):
+                async for _ in streams[0]:
+                    pass
+                assert await anext(streams[1])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import httpx
 import pytest
 from gateways import MODEL, PLAIN, gateway_for
 from msgspec import json
 
+from pointsman.plugin import ProblemDetails, Route, SurfaceFactory, SurfaceRequest, WholeReply
 from pointsman_simulator import Fault, Reply, Simulator
 
 
@@ -79,3 +82,33 @@ async def test_a_body_that_is_read_in_two_ways_or_not_at_all_is_refused(
     assert answer.status_code == 400
     assert says in json.decode(answer.content)["message"]
     assert not upstream.requests
+
+
+class Broken:
+    """A surface with a mistake in it, that says a secret."""
+
+    def __init__(self, _context: object) -> None: ...
+
+    def routes(self) -> Sequence[Route]:
+        return [Route("GET", "/v1/broken", self.fail, public=True)]
+
+    def problem(self, problem: ProblemDetails) -> WholeReply:
+        return WholeReply(500, problem.message.encode())
+
+    async def fail(self, _asked: SurfaceRequest) -> WholeReply:
+        raise KeyError("sk-of-mine-0123456789")
+
+
+async def test_the_log_has_what_an_answer_calls_a_mistake_of_ours_and_no_secret_of_it(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream = await simulator.add("openai", api_key="sk-of-mine-0123456789")
+
+    async with gateway_for(upstream, surfaces=[SurfaceFactory("plain", None, Broken)]) as served:
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"{served.url}/v1/broken")
+
+    (told,) = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert told.startswith(f"request {answer.headers['x-request-id']} failed in its surface\n")
+    assert "in fail\n" in told
+    assert told.rstrip().endswith("KeyError: '***'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -68,3 +69,19 @@ def test_it_is_ready_without_what_only_some_gateways_need(imported: set[str], na
 
 def test_all_of_that_exists() -> None:
     assert [name for name in LATE if find_spec(name) is None] == []
+
+
+def test_whoever_asks_for_json_reads_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(CONFIGURATION, "utf-8")
+    command = [sys.executable, "-m", "pointsman_cli", "serve", "--log", "json", "--config", str(file)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        told = []
+        for line in process.stderr:
+            told.append(json.loads(line)["message"])
+            if told[-1] == "Ctrl-C ends it":
+                process.terminate()
+
+    assert told[0].startswith("listening at ")
+    assert told[-1] == "stopped"

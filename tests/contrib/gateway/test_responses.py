@@ -234,6 +234,52 @@ async def test_a_conversation_goes_on_from_an_answer_that_was_kept(
     assert third.store
 
 
+async def test_tokens_are_counted_with_those_of_what_was_said_before(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    upstream = await simulator.add("ollama", default=Reply(text="Hello there"))
+
+    async with serving(upstream, kept=tmp_path / "kept.db") as (client, _):
+        alone = await client.responses.input_tokens.count(model=MODEL, input="And?")
+        made = await client.responses.create(model=MODEL, input="Hi " * 100)
+        after = await client.responses.input_tokens.count(
+            model=MODEL, input="And?", previous_response_id=made.id
+        )
+        with pytest.raises(openai.NotFoundError):
+            await client.responses.input_tokens.count(model="other", input="And?")
+
+    assert 0 < alone.input_tokens < after.input_tokens
+    assert alone.object == "response.input_tokens"
+    assert len(upstream.requests) == 1
+
+
+async def test_what_was_kept_may_be_named_in_place_of_said_again(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    upstream = await simulator.add("claude")
+    upstream.script(Reply(text="Moin."), Reply(text="Bonn."), Reply(text="Again."))
+    question = {"role": "user", "content": "Hi"}
+
+    async with serving(upstream, kept=tmp_path / "kept.db") as (client, _):
+        first = await client.responses.create(model=MODEL, input="Hi")
+        named: Any = [question, {"type": "item_reference", "id": first.output[-1].id}, question]
+        second = await client.responses.create(model=MODEL, input=named)
+        third = await client.responses.create(model=MODEL, input="And?", previous_response_id=second.id)
+
+    assert (second.output_text, third.output_text) == ("Bonn.", "Again.")
+    for each in upstream.requests[-2:]:
+        assert json.dumps(each.body).count("Moin.") == 1
+
+
+async def test_what_nobody_kept_and_is_only_named_is_refused(simulator: Simulator, tmp_path: Path) -> None:
+    upstream = await simulator.add("ollama")
+    named: Any = [{"type": "item_reference", "id": f"msg_{'0' * 36}"}, {"role": "user", "content": "Hi"}]
+
+    async with serving(upstream, kept=tmp_path / "kept.db") as (client, _):
+        with pytest.raises(openai.BadRequestError, match="item_reference"):
+            await client.responses.create(model=MODEL, input=named)
+
+
 async def test_an_answer_that_was_kept_can_be_looked_at_and_deleted(
     simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -261,6 +307,18 @@ async def test_what_is_not_to_be_kept_is_not(simulator: Simulator, tmp_path: Pat
             await client.responses.retrieve(made.id)
 
     assert made.store is False
+
+
+async def test_to_go_on_from_an_answer_that_was_deleted_is_refused_as_not_found(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    upstream = await simulator.add("ollama", default=Reply(text="Hello there"))
+
+    async with serving(upstream, kept=tmp_path / "kept.db") as (client, _):
+        made = await client.responses.create(model=MODEL, input="Hi")
+        await client.responses.delete(made.id)
+        with pytest.raises(openai.BadRequestError, match=f"previous response with id '{made.id}' not found"):
+            await client.responses.create(model=MODEL, input="And?", previous_response_id=made.id)
 
 
 async def test_without_a_store_nothing_is_kept_and_the_answer_says_so(simulator: Simulator) -> None:
@@ -338,6 +396,12 @@ async def test_nobody_goes_on_from_what_another_caller_was_answered(
                 await other.responses.delete(made.id)
             with pytest.raises(openai.BadRequestError) as refused:
                 await other.responses.create(model=MODEL, input="And?", previous_response_id=made.id)
+            named: Any = [
+                {"type": "item_reference", "id": made.output[-1].id},
+                {"role": "user", "content": "?"},
+            ]
+            with pytest.raises(openai.BadRequestError, match="item_reference"):
+                await other.responses.create(model=MODEL, input=named)
             assert (await client.responses.retrieve(made.id)).output_text == "Hello there"
 
     assert refused.value.param == "previous_response_id"

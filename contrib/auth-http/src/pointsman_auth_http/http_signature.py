@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pointsman.plugin import (
     AuthContext,
@@ -14,6 +14,7 @@ from pointsman.plugin import (
     ConfigError,
     Duration,
     Outgoing,
+    Secret,
     SigningAuth,
     read_regular,
 )
@@ -41,7 +42,7 @@ class HttpSignatureSettings(BaseModel):
     key_file: Path | None = Field(
         default=None, description="PEM file of the private key, without a password; of `hmac-sha256` base64"
     )
-    secret: SecretStr | None = Field(
+    secret: Secret | None = Field(
         default=None, description="the shared secret of `hmac-sha256` in base64, in place of `key_file`"
     )
     covered: tuple[str, ...] = Field(
@@ -110,7 +111,7 @@ def _key(settings: HttpSignatureSettings) -> Sign:
     if settings.secret is not None:
         if not shared:
             raise ConfigError(f"`secret` is for hmac-sha256; {settings.algorithm} needs a `key_file`")
-        return shared_secret(settings.secret.get_secret_value(), "the configuration")
+        return shared_secret(settings.secret.reveal(), "the configuration")
     assert settings.key_file is not None
     source = f"file {settings.key_file}"
     try:

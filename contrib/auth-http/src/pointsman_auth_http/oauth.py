@@ -8,7 +8,7 @@ from math import inf
 from typing import Any, Literal
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pointsman.plugin import (
     Answer,
@@ -51,7 +51,7 @@ class ClientCredentialsSettings(BaseModel):
 
     token_url: str = Field(description="where tokens come from")
     client_id: str = Field(min_length=1, description="who we are")
-    client_secret: SecretStr = Field(min_length=1, description="what proves it; use `${VAR}`")
+    client_secret: Secret = Field(min_length=1, description="what proves it; use `${VAR}`")
     client_auth: Literal["basic", "post"] = Field(
         default="basic", description="how it is sent: in the header `Authorization`, or in the form"
     )
@@ -111,7 +111,7 @@ class ClientCredentials(RefreshingAuth):
         settings = self._settings
         if settings.client_auth != "basic":
             return {}
-        pair = f"{quote_plus(settings.client_id)}:{quote_plus(settings.client_secret.get_secret_value())}"
+        pair = f"{quote_plus(settings.client_id)}:{quote_plus(settings.client_secret.reveal())}"
         return {"authorization": f"Basic {b64encode(pair.encode('ascii')).decode('ascii')}"}
 
     def _form(self) -> bytes:
@@ -120,7 +120,7 @@ class ClientCredentials(RefreshingAuth):
         if settings.client_auth == "post":
             fields |= {
                 "client_id": settings.client_id,
-                "client_secret": settings.client_secret.get_secret_value(),
+                "client_secret": settings.client_secret.reveal(),
             }
         return urlencode({name: value for name, value in fields.items() if value is not None}).encode("ascii")
 

@@ -48,7 +48,8 @@ def byte_sequence(raw: bytes) -> str:
 
 def _value(name: str, outgoing: Outgoing, headers: Mapping[str, str]) -> str:
     derived = DERIVED.get(name)
-    return headers[name].strip() if derived is None else derived(outgoing)
+    # Blanks of HTTP alone: what else Python strips would be read as part of the value.
+    return headers[name].strip(" \t") if derived is None else derived(outgoing)
 
 
 def _authority(outgoing: Outgoing) -> str:

@@ -93,7 +93,7 @@ class Gateway:
         self.catalogue = GatewayCatalogue(router, clock)
         settings = settings or GatewaySettings()
         self._rules = self._rules_of(settings, router.config)
-        self._gate = Gate(self._rules.rules, clock)
+        self._gate = Gate(self._rules.rules, clock, router.offered)
         self.observer = Observer(router, clock, log)
         self._operating = Operating(
             router, self._gate, reload or router.reload, clock, kept=settings.requests_kept
@@ -108,6 +108,7 @@ class Gateway:
             clock=clock,
             rng=self._rng,
         )
+        self._deaf = [router.offered.on_end(self._key_changed), router.offered.on_change(self._key_changed)]
         self._health = Health()
         self._apps: dict[Place, App] = {}
         self._listeners = Listeners()
@@ -118,6 +119,7 @@ class Gateway:
         self._mounts: Mounts | None = None
         self._certificate: Certificate | None = None
         self._use(self._change_to(settings, router.config, self._rules))
+        self._unfollow = router.offered.on_routes(self._serve)
 
     def _change_to(self, settings: GatewaySettings, config: Config, rules: Built) -> _Change:
         """All that may be wrong about `settings` comes up here. Raises ConfigError."""
@@ -139,12 +141,20 @@ class Gateway:
             self._certificate = change.certificate
         else:
             self._certificate.follow(change.certificate)  # whose context the open listeners have
-        self._settings, self._tables = settings, mounts.tables(self._operating.mounted(settings))
+        self._settings = settings
         self.observer.know(mounts.mounted, full=settings.headers == "full")
         self._mounting.ask(self._operating.asked(contents=settings.contents))
         told = settings.health is not None and settings.health.metrics
         self._health.metrics = self.observer if told else None
-        self._gate.rules = rules.rules
+        before, self._gate.rules = self._gate.rules, rules.rules
+        for key_id in before.others_in(rules.rules):
+            self._key_changed(key_id)
+        self._serve()
+
+    def _serve(self) -> None:
+        """Answer new requests by what is mounted now, and by what services offer now."""
+        assert self._mounts is not None
+        self._tables = self._mounts.tables(self._operating.mounted(self._settings))
         for place, app in self._apps.items():
             if place.scope in self._tables:
                 app.serving = self._serving(place.scope)
@@ -165,6 +175,8 @@ class Gateway:
             self._tickets,
             self._write_within,
             None if settings.health is not None else self._health,
+            self._gate.rules.check_body,
+            self._router.scrub,
         )
 
     # ── listening ────────────────────────────────────────────────────────────────────────────────────
@@ -192,7 +204,13 @@ class Gateway:
         await self._listeners.open(
             wanted, bound, self.app_at, drain=drain, tls=context, largest=self._settings.body_limit
         )
+        self._listeners.allow(self._settings.socket_mode)
         self._apps = {place: app for place, app in self._apps.items() if place in wanted}
+
+    def _key_changed(self, key_id: str) -> None:
+        """What lasts goes by what its caller might do when it was opened: it is to be opened anew."""
+        for app in self._apps.values():
+            app.end_of(key_id)
 
     def app_at(self, place: Place) -> App | Health:
         if place.health:
@@ -260,6 +278,9 @@ class Gateway:
         if self._looking is not None:
             self._looking.cancel()
         self._operating.close()
+        for deaf in self._deaf:
+            deaf()
+        self._unfollow()
         await self._close_parts()
         self.observer.end()
         return finished

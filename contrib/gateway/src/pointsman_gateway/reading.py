@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pointsman import Config
+from pointsman.config import codes
 from pointsman.config.findings import Finding
 from pointsman_gateway.access.listening import refusal
 from pointsman_gateway.listening.addresses import Address
@@ -37,13 +38,13 @@ def check_reach(settings: GatewaySettings, config: Config) -> None:
 
 def directory_of(config: Config) -> Path:
     """What paths of the section are relative to."""
-    return Path() if config.file is None else Path(config.file).parent
+    return config.directory
 
 
 def _beyond_this_machine(settings: GatewaySettings) -> Iterator[Finding]:
     for at in settings.listen:
         if (refused := refusal(_host(at), settings.access)) is not None:
-            yield Finding((SECTION, "listen"), refused)
+            yield Finding((SECTION, "listen"), refused, code=codes.NEEDS_ANOTHER)
 
 
 def _host(at: Address) -> str:

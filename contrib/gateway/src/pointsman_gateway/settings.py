@@ -36,6 +36,13 @@ def parse_size(value: object) -> int:
     return size
 
 
+def parse_mode(value: object) -> int:
+    """A mode of a file from octal digits, such as `"0660"`. Raises ValueError saying what was expected."""
+    if isinstance(value, str) and re.fullmatch(r"0?[0-7]{3}", value, flags=re.ASCII):
+        return int(value, 8)
+    raise ValueError('expected a mode of a file in octal digits and quotes, such as "0660"')
+
+
 def _addresses(value: object) -> tuple[Address, ...]:
     if isinstance(value, str):
         return (parse_address(value),)
@@ -88,6 +95,9 @@ Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidat
 Prefix = Annotated[str, BeforeValidator(_prefix), WithJsonSchema({"type": "string", "pattern": _PREFIX})]
 HostName = Annotated[str, BeforeValidator(_host_name)]
 Origin = Annotated[str, BeforeValidator(_origin)]
+SocketMode = Annotated[
+    int, BeforeValidator(parse_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$"})
+]
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
@@ -96,10 +106,23 @@ Size = Annotated[
 
 
 class TlsSettings(Section):
-    """A certificate with its key, PEM files relative to the configuration; read again when they change."""
+    """A certificate with its key, PEM files relative to the configuration; read again when they change.
+
+    Attributes:
+        min_version: of TLS.
+        client_ca: PEM file of the authorities whose certificates are asked of callers; None: none are.
+        client_certificates: whether a connection without one is taken; None: it is not.
+    """
 
     cert: Path = setting()
     key: Path = setting()
+    min_version: Literal["1.2", "1.3"] = setting(default="1.2")
+    client_ca: Path | None = setting(default=None)
+    client_certificates: Literal["required", "optional"] | None = setting(default=None)
+
+    def check(self, _context: Any) -> None:
+        if self.client_certificates is not None and self.client_ca is None:
+            raise ValueError("client_certificates needs client_ca beside it: whose certificates are good")
 
 
 class SurfaceSettings(Section):
@@ -151,6 +174,7 @@ class GatewaySettings(Section):
 
     Attributes:
         listen: where; several in a list.
+        socket_mode: of sockets in the file system: who may connect to them.
         tls: for all of `listen`.
         surfaces: the APIs that callers speak, each with its settings; None: all that are installed.
         health: where health is told to whoever asks; on the main address when there is none.
@@ -166,6 +190,7 @@ class GatewaySettings(Section):
     """
 
     listen: Addresses = setting(default=(Address("127.0.0.1", 4000),))
+    socket_mode: SocketMode = setting(default=0o600)
     tls: TlsSettings | None = setting(default=None)
     surfaces: Surfaces | None = setting(default=None)
     health: HealthSettings | None = setting(default=None)
@@ -184,6 +209,10 @@ class GatewaySettings(Section):
         for at in self.listen:
             if (said := refusal(at.host, self.access)) is not None:
                 raise ValueError(said)
+        if self.access and self.access.certificates and (self.tls is None or self.tls.client_ca is None):
+            raise ValueError(
+                "access.certificates needs tls.client_ca: the authorities whose certificates are good"
+            )
         for surface in (self.surfaces or {}).values():
             for at in surface.listen:
                 if (said := keyless_refusal(at.host)) is not None:

@@ -261,3 +261,13 @@ def test_nothing_shows_a_key() -> None:
     assert CI not in shown
     assert ROOT not in shown
     assert OURS.startswith("x-pointsman-")
+
+
+async def test_an_operator_who_has_had_its_share_of_models_still_runs_the_router() -> None:
+    key = {"name": "root", "key": ROOT, "operator": True, "limits": {"requests": "1/h"}}
+    at, shown = gate({"keys": [key]}), {"authorization": f"Bearer {ROOT}"}
+
+    assert await code(at, head(RELOAD, **shown), RELOAD) == ""
+    assert await code(at, head(CHAT, **shown), CHAT) == ""
+    assert await code(at, head(CHAT, **shown), CHAT) == "caller_rate_limited"
+    assert await code(at, head(RELOAD, **shown), RELOAD) == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pointsman_gateway.access import limits as of_callers
 from pointsman_gateway.access.admission import Denied
 from pointsman_gateway.access.limits import Limits
 from pointsman_gateway.access.settings import CallerLimits
@@ -50,3 +51,18 @@ def test_other_limits_of_a_reload_hold_at_once() -> None:
     limits.take("a", CallerLimits.model_validate({"requests": "1/h"}), 0.0)
 
     limits.take("a", CallerLimits.model_validate({"requests": "2/h"}), 0.0)
+
+
+def test_beyond_so_many_callers_it_is_who_was_away_longest_that_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(of_callers, "_MOST", 2)
+    limits, twice = Limits(), CallerLimits.model_validate({"requests": "2/h"})
+    for each in ("busy", "away", "busy", "new"):
+        limits.take(each, twice, 0.0)
+
+    with pytest.raises(Denied):
+        limits.take("busy", twice, 0.0)
+
+    limits.take("away", twice, 0.0)
+    limits.take("away", twice, 0.0)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from pointsman.auth import Secret
 from pointsman_gateway.access.settings import AccessSettings
 
 KEY = "k" * 32
@@ -71,3 +72,31 @@ def test_what_cannot_be_right_is_named_and_no_secret_shown(wrong: dict[str, Any]
 
     assert said in str(refused.value)
     assert KEY not in str(refused.value)
+
+
+class Compared(str):
+    """Counts how often it is compared with another."""
+
+    __slots__ = ()
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.times += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_a_key_is_not_compared_with_all_that_stand_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Compared, "times", 0)
+    keys = [{"name": f"k{n}", "key": Secret(Compared(f"sk-{n:06}-{KEY}"))} for n in range(200)]
+
+    AccessSettings.model_validate({"keys": keys})
+
+    assert Compared.times < 2 * len(keys)
+
+
+def test_two_that_are_the_same_are_both_named() -> None:
+    one, two = {"name": "one", "key": KEY}, {"name": "two", "key": KEY}
+    with pytest.raises(ValidationError, match="two have the same key: 'one' and 'two'"):
+        AccessSettings.model_validate({"keys": [{"name": "zero", "key": KEY[::-1] + "0"}, one, two]})

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from pointsman.plugin import Route, SocketRoute
+from pointsman_callers.budgets.routes import BudgetRoutes
+from pointsman_callers.keys.routes import KeyRoutes
+from pointsman_callers.ledger.routes import SpendRoutes
 from pointsman_gateway.operator import openapi, page
 from pointsman_gateway.operator.surface import OperatorSurface
 from pointsman_gateway.surfaces.ai import FACTORY, AiSurface
@@ -42,7 +45,12 @@ ASIDE = {
 
 
 def test_every_route_is_in_it_and_nothing_else() -> None:
-    ours = OperatorSurface.routes(OperatorSurface.__new__(OperatorSurface))
+    ours = [
+        *OperatorSurface.routes(OperatorSurface.__new__(OperatorSurface)),
+        *KeyRoutes.routes(KeyRoutes.__new__(KeyRoutes)),
+        *BudgetRoutes.routes(BudgetRoutes.__new__(BudgetRoutes)),
+        *SpendRoutes.routes(SpendRoutes.__new__(SpendRoutes)),
+    ]
     plain = AiSurface.routes(AiSurface.__new__(AiSurface))
 
     served = {(each.method, re.sub(":path", "", each.path)): open_for(each) for each in ours}

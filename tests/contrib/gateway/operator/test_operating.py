@@ -102,7 +102,15 @@ async def test_a_question_is_explained_and_nobody_called(simulator: Simulator) -
         unknown = await client.post("/admin/v1/explain", json={"model": "nothing"})
         wrong = await client.post("/admin/v1/explain", json={"model": MODEL, "messages": [{"role": "x"}]})
         neither = await client.post("/admin/v1/explain", json={"messages": 3})
+        question = {"model": MODEL, "stream": True, "options": {"require": {"region": "eu"}}}
+        ruled_out = (await client.post("/admin/v1/explain", json=question)).json()
+        odd = [
+            await client.post("/admin/v1/explain", json={"model": MODEL, "options": each})
+            for each in ({"model": "other"}, {"self": 1}, {"original": {}}, {"temprature": 1})
+        ]
 
+    assert ruled_out["error"]["code"] == "rule_not_met"
+    assert [each.status_code for each in odd] == [400] * 4
     assert said["pick"] == deployment
     assert [each.status_code for each in (unknown, wrong, neither)] == [404, 400, 400]
 
@@ -250,7 +258,7 @@ async def test_a_caller_that_is_no_operator_sees_nothing_of_this(simulator: Simu
         client,
         _deployment,
     ):
-        operators = [each for each in openapi.routes() if each.open == "operator"]
+        operators = [each for each in openapi.OPERATOR.routes if each.open == "operator"]
         statuses = {
             (await client.request(each.method, each.path.replace("{id}", "x"), json={})).status_code
             for each in operators
@@ -283,7 +291,7 @@ async def test_the_configuration_is_shown_with_its_places_and_without_its_secret
         answer = await client.get("/admin/v1/config")
 
     assert answer.json()["values"]["gateway"]["access"]["keys"][0] == {
-        "name": "root", "key": "**********", "labels": {}, "operator": True,
+        "name": "root", "key": "***", "labels": {}, "operator": True, "require": {},
     }  # fmt: skip
     for secret in (ROOT, CI, "s" * 40):
         assert secret not in answer.text
@@ -293,17 +301,27 @@ def test_what_was_said_has_its_place_and_what_was_not_has_none(tmp_path: Path) -
     file = tmp_path / "pointsman.yaml"
     file.write_text(
         "providers:\n  gpu: {type: ollama, api_key: sk-secret-of-mine}\n"
-        "models:\n  assistant:\n    deployments: [gpu/llama3.2]\n"
+        "models:\n  assistant:\n    defaults: {user: sk-secret-of-mine}\n    deployments: [gpu/llama3.2]\n"
     )
 
     said = written_config(Config.load(file), {})
 
     assert said["file"] == str(file)
-    assert said["origins"]["providers.gpu.type"] == "2:15"
+    assert said["origins"]["providers.gpu.type"] == f"{file}:2"
     assert "models.assistant.deployments[0].model" in said["origins"]
     assert not any(each.startswith("timeouts") for each in said["origins"])
     assert said["values"]["timeouts"]["connect"] == 5.0
     assert "sk-secret-of-mine" not in str(said)
+
+
+def test_what_an_included_file_says_has_its_place_there(tmp_path: Path) -> None:
+    (tmp_path / "pointsman.yaml").write_text("include: [models.yaml]\nproviders: {gpu: {type: ollama}}\n")
+    (tmp_path / "models.yaml").write_text("models: {a: {deployments: [gpu/x]}}\n")
+
+    origins = written_config(Config.load(tmp_path / "pointsman.yaml"), {})["origins"]
+
+    assert origins["providers.gpu.type"] == f"{tmp_path / 'pointsman.yaml'}:2"
+    assert origins["models.a.deployments[0].model"] == f"{tmp_path / 'models.yaml'}:1"
 
 
 @pytest.mark.parametrize("stream", [False, True])

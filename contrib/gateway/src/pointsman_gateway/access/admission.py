@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pointsman.auth import Discreet
 from pointsman.plugin import Caller, ProblemDetails, Route
+
+if TYPE_CHECKING:
+    from pointsman_gateway.access.certificates import PeerCertificate
 
 
 class Head(Discreet, frozen=True):
@@ -21,6 +24,8 @@ class Head(Discreet, frozen=True):
         local: the address at which it came in; "" for a Unix socket.
         secure: it came by TLS, or a trusted proxy says so.
         scope: the surface whose own listener it came to; "" for the main one.
+        raw_path: the path as it was written, which is what callers sign.
+        certificate: what the caller connected with; None for a connection without one.
     """
 
     unshown = ("query", "headers")
@@ -33,6 +38,8 @@ class Head(Discreet, frozen=True):
     local: str = ""
     secure: bool = False
     scope: str = ""
+    raw_path: bytes = b""
+    certificate: PeerCertificate | None = None
 
 
 class Denied(Exception):
@@ -41,10 +48,10 @@ class Denied(Exception):
     Attributes:
         problem: why, for the surface to say.
         fields: those of the answer's head beside the usual ones.
-        caller: the name of who may not; "" for nobody that is known.
+        caller: who may not; None for nobody that is known.
     """
 
-    caller = ""
+    caller: Caller | None = None
 
     def __init__(self, problem: ProblemDetails, fields: Mapping[str, str] | None = None) -> None:
         super().__init__(problem.message)

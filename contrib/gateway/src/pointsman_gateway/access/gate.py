@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hmac import compare_digest
+from math import inf
 
 from msgspec.structs import replace
 
-from pointsman.plugin import Caller, Clock, Route, SurfaceRequest
+from pointsman.offered import GatewayOffers
+from pointsman.plugin import Caller, Clock, KnownCaller, Route, SurfaceRequest
 from pointsman_gateway.access.admission import Denied, Head
 from pointsman_gateway.access.credentials import presented, session
 from pointsman_gateway.access.denials import denied
 from pointsman_gateway.access.fields import check_fields
 from pointsman_gateway.access.grants import Grant
 from pointsman_gateway.access.limits import Limits
+from pointsman_gateway.access.nonces import Nonces
 from pointsman_gateway.access.origins import check_host, check_unsent_by_pages, has_body
 from pointsman_gateway.access.peers import is_on_this_machine, one_of
 from pointsman_gateway.access.rules import LOCAL, Rules
@@ -23,16 +26,24 @@ OURS = "x-pointsman-csrf"
 """A header that an operator's request carries which brings no key: pages of others cannot send it."""
 _SAFE = frozenset(("GET", "HEAD"))
 _NOBODY = Grant(Caller(), "")
+_STORED = "stored:"
+"""What the source of a grant begins with whose key is in a store; the id of the key follows."""
 
 
 class Gate:
-    """Admits requests. What it remembers, of limits and sessions, outlives a reload of the rules."""
+    """Admits requests. What it remembers, of limits, sessions and nonces, outlives a reload of the rules.
 
-    def __init__(self, rules: Rules, clock: Clock) -> None:
+    Args:
+        offered: with the sources of callers whom the configuration does not know.
+    """
+
+    def __init__(self, rules: Rules, clock: Clock, offered: GatewayOffers | None = None) -> None:
         self.rules = rules
         self.limits = Limits()
         self.sessions = Sessions(clock)
-        self._now = clock.now
+        self._offered = offered or GatewayOffers()
+        self.nonces = Nonces(clock)
+        self._now, self._wall = clock.now, clock.wall
 
     async def admit(self, head: Head, route: Route) -> Caller:
         """Who asks. Raises Denied."""
@@ -48,13 +59,20 @@ class Gate:
         if route.public:
             return _NOBODY
         grant = self._by_key(head) or await self.known(head) or self._unknown(head, route)
-        if route.operator and not grant.caller.operator:
-            raise _by(grant, _not_an_operator())
+        if route.operator:
+            self._check_operator(grant, head, route)
         if grant.limits is not None and not route.operator:
             self.limits.know(grant.source, grant.limits)
             if route.method == "POST":
                 self._take_one(grant)
         return grant
+
+    def _check_operator(self, grant: Grant, head: Head, route: Route) -> None:
+        if not grant.caller.operator:
+            raise _by(grant, _not_an_operator())
+        # A browser shows a certificate whoever sent it there, as it is on this machine whoever did.
+        if grant.source.startswith("certificate:") and not _is_no_page(head, route):
+            raise _lacks_header("1")
 
     def _take_one(self, grant: Grant) -> None:
         try:
@@ -75,7 +93,9 @@ class Gate:
         credentials = presented(head.headers)
         if len(credentials) != 1 or "cookie" in head.headers:
             return None
-        return self.rules.keys.find(credentials[0])
+        if head.certificate is not None or (self.rules.signatures is not None and _is_signed(head)):
+            return None
+        return self.rules.keys.find(credentials[0]) or self._stored(credentials[0])
 
     async def known(self, head: Head) -> Grant | None:
         """What the one credential is worth that the request brings; None for one without.
@@ -88,6 +108,11 @@ class Gate:
         grants, refusal = await self._shown(credentials)
         if secret := session(head.headers):
             grants += self._of_session(secret, head)
+        if head.certificate is not None:
+            grants += self._of_certificate(head)
+        signed = self.rules.signatures is not None and _is_signed(head)
+        if signed:
+            grants += self._of_signature(head)
         if len(grants) > 1:
             raise denied(
                 "invalid", "two_credentials", "the request brings two keys; send the one that is meant"
@@ -96,6 +121,8 @@ class Gate:
             return grants[0]
         if refusal is not None:
             raise refusal
+        if signed and self.rules.signatures is not None and self._asks_for_keys(head):
+            raise self.rules.signatures.refusal(head)
         if credentials and self._asks_for_keys(head):
             raise denied("authentication", "invalid_api_key", "the key that was sent is not known here")
         return None
@@ -122,7 +149,7 @@ class Gate:
         grants, refusal = list[Grant](), None
         for each in credentials:
             try:
-                found = self.rules.keys.find(each) or await self._from_sources(each)
+                found = self.rules.keys.find(each) or self._stored(each) or await self._from_sources(each)
             except Denied as error:
                 refusal = error
                 continue
@@ -134,13 +161,52 @@ class Gate:
         for source in self.rules.sources:
             found = await source.find(credential)
             if found is not None:
+                self._check_name(found)
                 return found
+        for stored in self._offered.callers:
+            known = await stored.find(credential)
+            if known is not None:
+                return self._worth(known)
+        return None
+
+    def _check_name(self, of_token: Grant) -> None:
+        """Raises Denied for who would have, by a name, what a key of a store has been kept under it."""
+        named = [source.named(of_token.caller.name) for source in self._offered.callers]
+        if any(each is not None and self._wall() < each.until for each in named):
+            message = "the token names its bearer as a key of the store is named"
+            raise denied("authentication", "invalid_token", message)
+
+    def _stored(self, credential: str) -> Grant | None:
+        """What a key is worth that is in a store, as far as that is known here. Raises Denied."""
+        for source in self._offered.callers:
+            known = source.known(credential)
+            if known is not None:
+                return self._worth(known)
+        return None
+
+    def _worth(self, known: KnownCaller) -> Grant:
+        """What is granted to a caller out of a store. Raises Denied for one whose key is over."""
+        caller, until = known.caller, known.until
+        if until != inf and self._wall() >= until:
+            ended = denied("authentication", "key_ended", "the key has been revoked or has expired")
+            ended.caller = caller
+            raise ended
+        return Grant(caller, _STORED + caller.key_id, until=until)
+
+    def _still(self, begun: Grant) -> Grant | None:
+        """What somebody may do now whose session began with `begun`; None for nothing any more."""
+        if not begun.source.startswith(_STORED):
+            return self.rules.still(begun)
+        for source in self._offered.callers:
+            known = source.again(begun.caller.key_id)
+            if known is not None and self._wall() < known.until:
+                return self._worth(known)
         return None
 
     def _of_session(self, secret: str, head: Head) -> list[Grant]:
         """What a session allows, unless it was not its owner who sent the request. Raises Denied."""
         begun = self.sessions.find(secret)
-        found = None if begun is None else self.rules.still(begun)
+        found = None if begun is None else self._still(begun)
         if found is None:
             return []
         check_unsent_by_pages(head.headers, secure=head.secure, origins=())
@@ -148,6 +214,26 @@ class Gate:
         if head.method not in _SAFE and not compare_digest(said, token_of(secret).encode()):
             raise _lacks_header("the token of the session")
         return [found]
+
+    def _of_certificate(self, head: Head) -> list[Grant]:
+        """What the certificate of the connection is worth. Raises Denied for what a page sent."""
+        assert head.certificate is not None
+        found = self.rules.certificates.find(head.certificate, self._wall())
+        if found is None:
+            return []
+        check_unsent_by_pages(head.headers, secure=head.secure, origins=())
+        return [found]
+
+    def _of_signature(self, head: Head) -> list[Grant]:
+        """What a signature is worth, if it is of a key of ours. Raises Denied."""
+        assert self.rules.signatures is not None
+        if "upgrade" in head.headers:
+            # Its calls, which come later, would be signed by nobody.
+            raise denied(
+                "authentication", "signature_not_here", "a WebSocket is opened with a key or a token"
+            )
+        found = self.rules.signatures.find(head, self.nonces)
+        return [] if found is None else [found]
 
     def _unknown(self, head: Head, route: Route) -> Grant:
         """What somebody may do who shows no credential. Raises Denied."""
@@ -158,7 +244,7 @@ class Gate:
         if head.scope in rules.keyless:
             return Grant(rules.keyless[head.scope], f"listener:{head.scope}")
         if rules.access.loopback and self._is_local(head):
-            if route.operator and not (OURS in head.headers or _has_json(head, route)):
+            if route.operator and not _is_no_page(head, route):
                 raise _lacks_header("1")
             return LOCAL
         anonymous = rules.access.anonymous
@@ -177,7 +263,7 @@ class Gate:
         if head.scope in self.rules.keyless:
             return False
         access = self.rules.access
-        if access.keys or access.jwt:
+        if access.asks_for_credentials or self._offered.callers:
             return True
         return access.anonymous is None and not self._is_local(head)
 
@@ -185,12 +271,16 @@ class Gate:
         return is_on_this_machine(head.peer, head.local, head.headers, behind_proxy=self.rules.behind_proxy)
 
 
-def _has_json(head: Head, route: Route) -> bool:
-    """Whether it brings a body that was found to be declared as JSON, which says as much as a header of ours.
+def _is_signed(head: Head) -> bool:
+    return "signature-input" in head.headers
+
+
+def _is_no_page(head: Head, route: Route) -> bool:
+    """Whether it has a header of ours, or a body that was found to be declared as JSON, which says as much.
 
     The clients of other APIs, which have routes for operators, know of no header of ours.
     """
-    return route.json and head.method not in _SAFE and has_body(head.headers)
+    return OURS in head.headers or (route.json and head.method not in _SAFE and has_body(head.headers))
 
 
 def _lacks_header(value: str) -> Denied:
@@ -208,6 +298,6 @@ def _not_an_operator() -> Denied:
 
 
 def _by(grant: Grant, refused: Denied) -> Denied:
-    """`refused`, with the name of who asked, for the log."""
-    refused.caller = grant.caller.name
+    """`refused`, with who asked, for the records."""
+    refused.caller = grant.caller
     return refused

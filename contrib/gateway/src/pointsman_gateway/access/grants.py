@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from pointsman.plugin import Caller
-from pointsman_gateway.access.settings import CallerLimits
+from pointsman_gateway.access.settings import CallerLimits, CallerSettings
 
 
 class Grant(Struct, frozen=True):
@@ -26,6 +26,25 @@ class Grant(Struct, frozen=True):
     limits: CallerLimits | None = None
     until: float = inf
     digest: bytes = b""
+
+
+def granted(entry: CallerSettings, kind: str, key_id: str, digest: bytes = b"") -> Grant:
+    """What an entry of the configuration says that somebody may do who is known by it.
+
+    Args:
+        kind: of what it is known by, such as `key`.
+        key_id: of that among its kind, for records.
+    """
+    caller = Caller(
+        name=entry.name,
+        models=None if entry.models is None else frozenset(entry.models),
+        operator=entry.operator,
+        labels=dict(entry.labels),
+        key_id=key_id,
+        require=dict(entry.require),
+        surfaces=None if entry.surfaces is None else frozenset(entry.surfaces),
+    )
+    return Grant(caller, f"{kind}:{key_id}", entry.limits, digest=digest)
 
 
 class GrantSource(Protocol):

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from hmac import compare_digest
 
-from pointsman.plugin import Caller
-from pointsman_gateway.access.grants import Grant
+from pointsman_gateway.access.grants import Grant, granted
 from pointsman_gateway.access.settings import KeySettings
 
 
@@ -18,8 +17,8 @@ class KeyTable:
         self._pepper = pepper
         self._grants: dict[bytes, Grant] = {}
         for each in keys:
-            digest = self._digest(each.key.get_secret_value())
-            self._grants[digest] = _grant(each, digest)
+            digest = self._digest(each.key.reveal())
+            self._grants[digest] = granted(each, "key", each.name, digest)
 
     def find(self, credential: str) -> Grant | None:
         """What `credential` is worth; None for one that is not here."""
@@ -37,9 +36,3 @@ class KeyTable:
 
     def __repr__(self) -> str:
         return f"KeyTable({len(self._grants)} keys)"
-
-
-def _grant(key: KeySettings, digest: bytes) -> Grant:
-    models = None if key.models is None else frozenset(key.models)
-    caller = Caller(name=key.name, models=models, operator=key.operator, labels=dict(key.labels))
-    return Grant(caller, f"key:{key.name}", key.limits, digest=digest)

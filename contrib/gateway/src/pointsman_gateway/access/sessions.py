@@ -64,6 +64,12 @@ class Sessions:
         """That session is over."""
         self._open.pop(_digest(secret), None)
 
+    def end_of(self, key_id: str) -> None:
+        """Those are over that began with the key of that id."""
+        for digest, each in [*self._open.items()]:
+            if each.grant.caller.key_id == key_id:
+                del self._open[digest]
+
 
 def cookie(secret: str, *, secure: bool) -> str:
     """The field `set-cookie` that hands a session to a browser; an empty secret takes it away."""

@@ -7,7 +7,17 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from pointsman import Router
-from pointsman.plugin import AttemptEnded, FirstToken, Queued, RequestEnded, Usage
+from pointsman.plugin import (
+    AttemptEnded,
+    Caller,
+    FirstToken,
+    ProblemDetails,
+    Queued,
+    RequestEnded,
+    Usage,
+)
+
+NOBODY = Caller()
 
 
 class Account(Struct, eq=False):
@@ -24,8 +34,10 @@ class Account(Struct, eq=False):
         queued: seconds that it waited in line; None when it did not.
         ended: how it ended; None before that, and for what no model was asked.
         surface: whose shape its answer has; "" before that is known.
-        caller: the name of who asks; "" for nobody that is known.
+        caller: who asks.
         refused: the code of why it was not answered.
+        problem: the same, as it was told; None where a surface told it by itself.
+        model: that was asked for, where it was refused.
     """
 
     began: float
@@ -39,8 +51,14 @@ class Account(Struct, eq=False):
     queued: float | None = None
     ended: RequestEnded | None = None
     surface: str = ""
-    caller: str = ""
+    caller: Caller = NOBODY
     refused: str = ""
+    problem: ProblemDetails | None = None
+    model: str = ""
+
+    def refuse(self, problem: ProblemDetails, model: str = "") -> None:
+        """It is not answered."""
+        self.refused, self.problem, self.model = problem.code, problem, model
 
     @property
     def usage(self) -> Usage | None:
@@ -132,5 +150,6 @@ def _has_waited(account: Account, until: float) -> None:
         account.busy += (until if account.waits is None else account.waits) - account.idle
         account.idle = None
     if account.waits is not None:
-        account.queued = (account.queued or 0.0) + until - account.waits
+        # The router reads its own watch: by ours an attempt may begin a little before its wait did.
+        account.queued = (account.queued or 0.0) + max(0.0, until - account.waits)
         account.waits = None

@@ -33,6 +33,7 @@ from pointsman.plugin import (
     Writer,
 )
 from pointsman.requests.call_options import CallOptions, split_options
+from pointsman.requests.requirements import merged
 from pointsman_gateway.access.admission import Denied
 from pointsman_gateway.access.denials import problem_in
 from pointsman_gateway.calls.answers import refusal
@@ -40,7 +41,7 @@ from pointsman_gateway.calls.call_headers import affinity_of, call_options
 from pointsman_gateway.calls.field_values import listed
 from pointsman_gateway.calls.observing import Observer
 from pointsman_gateway.calls.problems import problem_of
-from pointsman_gateway.calls.running import ENDED, Running, RunningRequests
+from pointsman_gateway.calls.running import Running, RunningRequests
 
 if TYPE_CHECKING:
     from pointsman import ChatStream, Router
@@ -80,11 +81,11 @@ class RoutedCalls:
         """As `Calls.answer`."""
         request = understood.request
         if not asked.caller.may_use(request.model):
-            return self._refusal(_not_for(asked.caller, request.model), asked)
+            return self._refusal(_not_for(asked.caller, request.model), asked, request.model)
         try:
             self._meter(asked)
         except Denied as denied:
-            return self._refusal(denied.problem, asked)
+            return self._refusal(denied.problem, asked, request.model)
         with self._begin(asked, request) as running:
             try:
                 options = self._options(asked, understood)
@@ -94,13 +95,14 @@ class RoutedCalls:
             except CallError as error:
                 return self._refusal(problem_of(error, asked.request_id), asked)
             except asyncio.CancelledError:
-                if not running.was_ended():
+                why = running.was_ended()
+                if why is None:
                     raise
-                return self._refusal(ENDED, asked)
+                return self._refusal(why, asked)
 
-    def _refusal(self, problem: ProblemDetails, asked: SurfaceRequest) -> WholeReply:
+    def _refusal(self, problem: ProblemDetails, asked: SurfaceRequest, model: str = "") -> WholeReply:
         if (account := self._observer.of(asked.request_id)) is not None:
-            account.refused = problem.code
+            account.refuse(problem, model)
         return refusal(self.surface, problem, asked.request_id)
 
     def _begin(self, asked: SurfaceRequest, request: Request) -> Running:
@@ -109,12 +111,15 @@ class RoutedCalls:
     def _options(self, asked: SurfaceRequest, understood: Understood) -> CallOptions:
         caller = asked.caller
         tags = {**caller.labels, "surface": self._name}
+        if caller.key_id:
+            tags["key_id"] = caller.key_id
         if traceparent := asked.headers.get("traceparent", ""):
             tags["traceparent"] = traceparent[:_LONGEST_TRACEPARENT]
         options = CallOptions(
             caller=caller.name,
             request_id=asked.request_id,
             tags=tags,
+            require=caller.require,
             affinity=affinity_of(asked.headers, asked.document or {}),
             original=_original(asked, understood) if understood.wire else None,
         )
@@ -209,11 +214,12 @@ class Pieces(AsyncIterator[bytes]):
                 self._over = True
                 return self._failure(problem_of(error, self._running.id))
             except asyncio.CancelledError:
-                if not self._running.was_ended():
+                why = self._running.was_ended()
+                if why is None:
                     raise
                 self._over = True
                 await self._stream.aclose()
-                return self._failure(replace(ENDED, request_id=self._running.id))
+                return self._failure(replace(why, request_id=self._running.id))
             if not events:
                 break
             written = self._written(events)
@@ -256,7 +262,13 @@ def _with(options: CallOptions, said: Mapping[str, Any]) -> CallOptions:
     """`options` with what the caller says of them, which is checked. Raises InvalidRequest."""
     affinity, tags = options.affinity, {**said.get("tags", {}), **options.tags}
     checked, _ = split_options({**said, "affinity": affinity, "tags": tags})
-    return replace(checked, caller=options.caller, request_id=options.request_id, original=options.original)
+    return replace(
+        checked,
+        caller=options.caller,
+        request_id=options.request_id,
+        original=options.original,
+        require=merged(options.require, checked.require),  # of a rule of its key nobody can ask for less
+    )
 
 
 def _without_origin(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
@@ -284,4 +296,5 @@ def _original(asked: SurfaceRequest, understood: Understood) -> Original:
         understood.several,
         understood.ignored,
         asked.members,
+        understood.answers,
     )

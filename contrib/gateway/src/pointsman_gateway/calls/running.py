@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from pointsman.plugin import Caller
+from pointsman.plugin import Caller, ProblemDetails
 from pointsman_gateway.access.denials import problem_in
 
 ENDED = problem_in("policy", "refused", "ended_by_operator", "an operator ended this request")
 """What its caller hears."""
+REVOKED = problem_in("policy", "refused", "key_ended", "the key of this request was revoked while it ran")
+"""What the caller hears whose key was revoked."""
 
 
 class RunningRequests:
@@ -58,6 +60,12 @@ class RunningRequests:
             each.cancel()
         return bool(found)
 
+    def end_of(self, key_id: str) -> None:
+        """End the requests of the key of that id, which is worth nothing any more."""
+        for each in [each for same in self._by_id.values() for each in same]:
+            if each.caller.key_id == key_id:
+                each.cancel(REVOKED)
+
     def listed(self) -> list[Mapping[str, Any]]:
         """What runs, the oldest first."""
         now = self._now()
@@ -71,28 +79,28 @@ class RunningRequests:
 class Running:
     """One of them; `with` ends it."""
 
-    __slots__ = ("_all", "_ended", "_task", "began", "caller", "id", "model")
+    __slots__ = ("_all", "_task", "_why", "began", "caller", "id", "model")
 
     def __init__(
         self, all: RunningRequests, id: str, model: str, caller: Caller, began: float, task: asyncio.Task[Any]
     ) -> None:
         self._all = all
         self._task = task
-        self._ended = False
+        self._why: ProblemDetails | None = None
         self.id, self.model, self.caller, self.began = id, model, caller, began
 
-    def cancel(self) -> None:
-        """End it, once."""
-        if not self._ended:
-            self._ended = True
+    def cancel(self, why: ProblemDetails = ENDED) -> None:
+        """End it, once; its caller hears `why`."""
+        if self._why is None:
+            self._why = why
             self._task.cancel()
 
-    def was_ended(self) -> bool:
-        """Whether the cancellation that has just arrived is an operator's and nobody else's.
+    def was_ended(self) -> ProblemDetails | None:
+        """What its caller is to hear, where the cancellation that has just arrived is ours and nobody else's.
 
         Then it goes no further: the task has an answer to write.
         """
-        return self._ended and self._task.uncancel() == 0
+        return self._why if self._why is not None and self._task.uncancel() == 0 else None
 
     def end(self) -> None:
         """It runs no more."""

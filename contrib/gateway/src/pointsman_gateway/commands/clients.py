@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import urlsplit
@@ -87,7 +88,8 @@ CLIENTS: Mapping[str, Client] = {
         "openai",
         place="~/.codex/config.toml",
         tested=True,
-        note="It wants the variable to be set, to any text where no key is needed.",
+        note="It wants the variable to be set, to any text where no key is needed. Its warning that it has no"
+        " metadata of the model does no harm; `model_context_window` tells it when to compact.",
     ),
     "opencode": Client(
         "opencode",
@@ -128,7 +130,7 @@ CLIENTS: Mapping[str, Client] = {
         '{{\n  "github.copilot.chat.byok.ollamaEndpoint": "{url}"\n}}\n',
         "ollama",
         place="settings.json",
-        note="It sends no key: on a machine where keys are needed give `ollama` a listener of its own.",
+        note="It sends no key: where keys are needed give the surface `ollama` a listener of its own.",
     ),
     "zed": Client(
         "Zed",
@@ -150,7 +152,7 @@ CLIENTS: Mapping[str, Client] = {
         'export OPENAI_API_KEY="${{{key}:-none}}"\n'
         "export ENABLE_OLLAMA_API=false\n",
         "openai",
-        note="From its container the machine is `host.docker.internal`, and the gateway has to listen there.",
+        note="In its container this machine is `host.docker.internal`, and the gateway has to listen there.",
     ),
     "librechat": Client(
         "LibreChat",
@@ -192,7 +194,7 @@ CLIENTS: Mapping[str, Client] = {
         "text",
         "Settings | Models: OpenAI API Key, Override OpenAI Base URL: {url}/v1, add the model {model}\n",
         "openai",
-        note="Its servers make the calls: the address must be one that they reach, with keys.",
+        note="Its servers make the calls: they must reach the address, and keys are needed.",
     ),
     "langchain": Client(
         "LangChain",
@@ -204,6 +206,57 @@ CLIENTS: Mapping[str, Client] = {
         'key = os.environ.get("{key}", "none")\n'
         'model = ChatOpenAI(base_url="{url}/v1", api_key=key, model="{model}")\n',
         "openai",
+        note="`OpenAIEmbeddings` wants `check_embedding_ctx_length=False`: otherwise it sends ids of tokens,"
+        " which only OpenAI's own models can read.",
+    ),
+    "llama-index": Client(
+        "LlamaIndex",
+        "python",
+        "import os\n"
+        "\n"
+        "from llama_index.llms.openai_like import OpenAILike\n"
+        "\n"
+        'key = os.environ.get("{key}", "none")\n'
+        'said = {{"is_chat_model": True, "is_function_calling_model": True, "context_window": 128_000}}\n'
+        'model = OpenAILike(model="{model}", api_base="{url}/v1", api_key=key, **said)\n',
+        "openai",
+        note="Its classes `OpenAI` and `Anthropic` take no names but those of their vendors' models.",
+    ),
+    "litellm": Client(
+        "LiteLLM's SDK",
+        "python",
+        "import os\n"
+        "\n"
+        "import litellm\n"
+        "\n"
+        'key = os.environ.get("{key}", "none")\n'
+        'said = [{{"role": "user", "content": "Hello"}}]\n'
+        'litellm.completion(model="openai/{model}", api_base="{url}/v1", api_key=key, messages=said)\n',
+        "openai",
+        note="Its models `ollama_chat/…` do not declare JSON: without a key they need"
+        ' `extra_headers={"content-type": "application/json"}`.',
+    ),
+    "llm": Client(
+        "llm",
+        "yaml",
+        "- model_id: pointsman\n"
+        "  model_name: {model}\n"
+        "  api_base: {url}/v1\n"
+        "  api_key_name: pointsman\n"
+        "  supports_tools: true\n",
+        "openai",
+        place="extra-openai-models.yaml",
+        note="In the folder that `llm logs path` shows; set the key with `llm keys set pointsman`.",
+    ),
+    "vercel-ai": Client(
+        "Vercel AI SDK",
+        "sh",
+        'export OPENAI_BASE_URL="{url}/v1"\nexport OPENAI_API_KEY="${{{key}:-none}}"\n',
+        "openai",
+        note="`openai.chat(…)` needs nothing else. `openai(…)` speaks the Responses API: its loops with"
+        " tools need a file for answers in the configuration, `responses: {path: …}`, or `store: false`."
+        " `createOpenAICompatible` wants `supportsStructuredOutputs: true` for objects: without it no"
+        " schema is sent, and Claude makes no JSON without one.",
     ),
     "pydantic-ai": Client(
         "Pydantic AI",
@@ -218,6 +271,8 @@ CLIENTS: Mapping[str, Client] = {
         'provider = OpenAIProvider(base_url="{url}/v1", api_key=key)\n'
         'agent = Agent(OpenAIChatModel("{model}", provider=provider))\n',
         "openai",
+        note="Ask an Ollama with `output_type=NativeOutput(…)`: the default forces the model to call a tool,"
+        " which Ollama cannot do.",
     ),
 }
 WITHOUT_KEY = frozenset(("vscode", "zed", "jetbrains"))
@@ -236,17 +291,19 @@ def settings_for(name: str, *, url: str, model: str, key: str = KEY) -> str:
 _HEAD = f"""\
 # How do I point a program at the gateway?
 
-`pointsman env NAME` prints what follows for the address and the default model of your configuration;
-`--url`, `--model` and `--key` say others. A key is never printed: it is looked up in the variable
-`{KEY}` where the program can do that. Where the configuration has no `access`, any text will do
-on the same machine.
+`pointsman env NAME` prints what follows, with the address and the default model of your configuration
+or what `--url`, `--model` and `--key` say:
 
     eval "$(pointsman env openai)"
     pointsman env codex        # goes into ~/.codex/config.toml
 
-Those marked *tested* are run against the gateway by this project; the others are written by their
-documentation.
+A key is never printed: where the program can do that, it reads the variable `{KEY}`. Where the
+configuration has no `access`, any text will do on the same machine.
 
+Those in **bold** are run against the gateway by this project; the others follow their documentation.
+
+| API | clients |
+| --- | --- |
 """
 _URL = "http://127.0.0.1:4000"
 
@@ -254,12 +311,19 @@ _URL = "http://127.0.0.1:4000"
 def page() -> str:
     """The page `docs/clients.md`."""
     blocks = []
+    of: dict[str, list[str]] = {}
     for name, client in sorted(CLIENTS.items()):
         where = (
             f"In `{client.place}`:" if client.place else "In its settings:" if client.form == "text" else ""
         )
-        marks = f"`pointsman env {name}`, API `{client.surface}`{', *tested*' if client.tested else ''}."
         settings = settings_for(name, url=_URL, model="assistant")
-        parts = [f"## {client.title}", " ".join(filter(None, (marks, client.note, where)))]
+        parts = [
+            f"## {client.title}",
+            " ".join(filter(None, (f"`pointsman env {name}`.", client.note, where))),
+        ]
         blocks.append("\n\n".join([*parts, f"```{client.form}\n{settings}```"]))
-    return _HEAD + "\n\n".join(blocks) + "\n"
+        anchor = re.sub(r"[^\w\- ]", "", client.title.lower()).replace(" ", "-")
+        link = f"[{client.title}](#{anchor})"
+        of.setdefault(client.surface, []).append(f"**{link}**" if client.tested else link)
+    table = "".join(f"| `{api}` | {', '.join(links)} |\n" for api, links in sorted(of.items()))
+    return _HEAD + table + "\n" + "\n\n".join(blocks) + "\n"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +62,7 @@ def _list(asked: Asked) -> None:
     width = max(map(len, CLIENTS))
     for name, each in sorted(CLIENTS.items()):
         click.echo(f"{name:{width}}  {each.title}")
+    say("Try: pointsman env CLIENT, such as pointsman env openai")
 
 
 def _check(*, url: str | None, model: str | None, key: str) -> None:
@@ -89,32 +88,11 @@ def _settings(client: str, url: str, model: str, key: str) -> str:
 
 def _configured(asked: Asked) -> Config | None:
     """The configuration that there is. Raises ConfigError."""
-    from pointsman.build.loading import as_config
-    from pointsman.plugin import ConfigError
+    from pointsman.dry_run.configs import load_config
     from pointsman_cli.configured import config_file
 
     file = config_file(asked, os.environ, Path())
-    if file is None:
-        return None
-    try:
-        return as_config(file)
-    except ConfigError as error:
-        if (found := _without_secrets(Path(file))) is None:
-            raise error from None
-        return found
-
-
-def _without_secrets(file: Path) -> Config | None:
-    """The configuration as it is where all variables are set; None for one that is wrong, too."""
-    from pointsman.config import Config
-    from pointsman.plugin import ConfigError
-
-    with suppress(OSError, UnicodeDecodeError, ConfigError):
-        names = re.findall(r"\$\{([A-Za-z_]\w*)\}", file.read_text("utf-8"))
-        return Config.load(
-            file, environ={**{each: f"{each}-is-not-set-here" for each in names}, **os.environ}
-        )
-    return None
+    return None if file is None else load_config(file)
 
 
 def _url_of(config: Config, client: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -14,7 +14,7 @@ import click
 
 from pointsman_cli.errors import USAGE, Failed
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked, verbose_option
-from pointsman_cli.output import print_json_line, say
+from pointsman_cli.output import print_json_line, say, say_logged
 
 if TYPE_CHECKING:
     from pointsman import Config, Router
@@ -46,7 +46,7 @@ def command(asked: Asked, /, listen: tuple[str, ...], demo: bool, workers: int, 
     """Serve the router to programs in any language, until Ctrl-C or SIGTERM.
 
     Without a configuration it serves what is found on this machine, as the other commands do. SIGTERM lets
-    running calls finish; SIGHUP reads the configuration again.
+    running calls finish. What changes in the configuration is taken up; SIGHUP has it read at once.
     """
     if workers > 1:
         raise Failed(
@@ -54,14 +54,17 @@ def command(asked: Asked, /, listen: tuple[str, ...], demo: bool, workers: int, 
             "them. Run replicas, each with `--workers 1`, behind a load balancer",
             code=USAGE,
         )
+    # Who asked for JSON gets nothing else; who only reads a pipe may look for `listening at`.
+    tell = partial(say_logged, "info") if style == "json" else say
     if style == "auto":
         style = "console" if sys.stderr.isatty() else "json"
+    asked.runs_on = True
     asked.log_as_json = asked.json or style == "json"  # who reads one line as JSON reads all so
     # Nearly all that is made till it is ready stays: to go over it again and again takes 5 % of the start.
     # `Process` switches it on again.
     gc.disable()
     try:
-        run(_serve(asked, listen, cast("Style", style), demo=demo))
+        run(_serve(asked, listen, cast("Style", style), tell, demo=demo))
     finally:
         gc.enable()
 
@@ -76,7 +79,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-async def _serve(asked: Asked, listen: tuple[str, ...], style: Style, *, demo: bool) -> None:
+async def _serve(
+    asked: Asked, listen: tuple[str, ...], style: Style, tell: Callable[[str], None], *, demo: bool
+) -> None:
     from pointsman_cli.configured import configuration
     from pointsman_gateway.process.serving import Process
 
@@ -91,12 +96,12 @@ async def _serve(asked: Asked, listen: tuple[str, ...], style: Style, *, demo: b
         process = Process(
             config,
             override=_ListeningAt(listen, config),
-            announce=partial(_announce, asked, demo=demo),
+            announce=partial(_announce, asked, tell, demo=demo),
             style=style,
         )
         finished = await process.run()
     if not asked.json:
-        say("stopped" if finished else "stopped; some calls had to be ended")
+        tell("stopped" if finished else "stopped; some calls had to be ended")
 
 
 class _ListeningAt:
@@ -121,8 +126,15 @@ class _ListeningAt:
         return changed
 
 
-def _announce(asked: Asked, gateway: Gateway, router: Router, *, demo: bool) -> None:
+def _announce(
+    asked: Asked, tell: Callable[[str], None], gateway: Gateway, router: Router, *, demo: bool
+) -> None:
     models = list(router.config.names())
+    if not asked.verbose:  # else the log says so
+        from pointsman import Reloaded
+        from pointsman_gateway.process.reload_notes import ReloadNotes
+
+        router.listen(ReloadNotes(asked, router), kinds=[Reloaded])
     if asked.json:
         print_json_line(
             {
@@ -137,11 +149,11 @@ def _announce(asked: Asked, gateway: Gateway, router: Router, *, demo: bool) -> 
         return
     for place, at in gateway.listeners.items():
         what = "health" if place.health else f"{place.scope}, without keys" if place.scope else ""
-        say(f"listening at {at}{f' ({what})' if what else ''}")
-    say(f"models: {', '.join(models[:10])}{f' and {len(models) - 10} more' if len(models) > 10 else ''}")
+        tell(f"listening at {at}{f' ({what})' if what else ''}")
+    tell(f"models: {', '.join(models[:10])}{f' and {len(models) - 10} more' if len(models) > 10 else ''}")
     if demo:
         from pointsman_gateway.process.demo import curl_lines
 
         for line in curl_lines(gateway.url):
-            say(line)
-    say("Ctrl-C ends it")
+            tell(line)
+    tell("Ctrl-C ends it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -11,9 +10,12 @@ from urllib.parse import parse_qsl, unquote
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from pointsman._internal.plugin_errors import log_raised
 from pointsman._internal.timeouts import TimerHeap
 from pointsman.plugin import (
     CallError,
+    ConfigError,
+    ProblemDetails,
     ProblemKind,
     Route,
     SocketRoute,
@@ -25,6 +27,7 @@ from pointsman.plugin import (
 from pointsman_gateway.access.admission import Access, Denied, Head
 from pointsman_gateway.access.denials import problem_in
 from pointsman_gateway.access.origins import has_body, is_foreign
+from pointsman_gateway.access.scopes import check_surface
 from pointsman_gateway.calls.accounts import Account
 from pointsman_gateway.calls.answers import answer_fields, refusal
 from pointsman_gateway.calls.call_headers import call_options
@@ -53,8 +56,6 @@ from pointsman_gateway.exchange.table import Found, Table
 from pointsman_gateway.exchange.tickets import SocketTickets
 from pointsman_gateway.settings import HeaderChoice
 
-log = logging.getLogger("pointsman.gateway")
-
 _NO_WEBSOCKET = WholeReply(
     426,
     b'{"error":{"message":"no WebSocket is spoken here; ask by HTTP","type":"invalid_request_error"}}',
@@ -81,6 +82,8 @@ class Serving(Struct, frozen=True, eq=False):
         tickets: with which browsers open WebSockets.
         write_within: seconds in which a caller has to make room for an event of a stream.
         health: what is told of it here; None where it has a listener of its own.
+        check_body: raises Denied for a body that is not the one that the head promised.
+        scrub: hides secrets in what is logged.
     """
 
     table: Table
@@ -93,6 +96,8 @@ class Serving(Struct, frozen=True, eq=False):
     tickets: SocketTickets | None = None
     write_within: float = WRITE_WITHIN
     health: Health | None = None
+    check_body: Callable[[Mapping[str, str], bytes], None] | None = None
+    scrub: Callable[[str], str] = str
 
 
 class Exchange:
@@ -160,6 +165,7 @@ class App:
         self._observer = observer
         self._listener = listener
         self._lasting: set[Callable[[], object]] = set()
+        self._of_keys: dict[str, set[Callable[[], object]]] = {}
         self._alarms = TimerHeap()
 
     def drain(self) -> None:
@@ -212,8 +218,8 @@ class App:
         except BodyGone:
             return
         except Denied as denied:
-            exchange.account.refused = denied.problem.code
-            exchange.account.caller = exchange.account.caller or denied.caller
+            exchange.account.refuse(denied.problem)
+            exchange.account.caller = denied.caller or exchange.account.caller
             reply = refusal(surface, denied.problem, exchange.id, denied.fields)
             await exchange.write(_leaving_its_body(head, reply))
             return
@@ -251,8 +257,12 @@ class App:
         """The request, once it is complete. Raises Denied, BodyGone."""
         head = exchange.head
         caller = await exchange.serving.access.admit(head, route)
-        exchange.account.caller = caller.name
+        exchange.account.caller = caller
+        if caller.surfaces is not None:
+            check_surface(caller, found.mounted.name)
         body = await self._body(exchange) if has_body(head.headers) else b""
+        if exchange.serving.check_body is not None:
+            exchange.serving.check_body(head.headers, body)
         has_object = route.json and head.method not in ("GET", "HEAD")
         document, members = _object_in(body) if has_object else (None, None)
         return SurfaceRequest(
@@ -297,7 +307,9 @@ class App:
                 watch.over()
                 await exchange.write(reply)
                 return
-            forget = self._ended_by_drain(partial(watch.cancel_owner, "ending")) if reply.lasting else None
+            forget = None
+            if reply.lasting:
+                forget = self._ended_early(asked.caller.key_id, partial(watch.cancel_owner, "ending"))
             try:
                 await send_stream(
                     exchange.send,
@@ -326,12 +338,19 @@ class App:
             problem, fields = denied.problem, denied.fields
         except CallError as error:
             problem = problem_of(error, asked.request_id, to_operator=route.operator)
-        except Exception:
-            log.exception("request %s failed in its surface", asked.request_id)
-            message = "this is a mistake of ours; the log has it by the id of the request"
-            problem = problem_in("gateway", "internal", "internal", message)
-        account.refused = problem.code
+        except Exception as error:
+            problem = self._mistake(asked, route, error)
+        account.refuse(problem)
         return refusal(surface, problem, asked.request_id, fields)
+
+    def _mistake(self, asked: SurfaceRequest, route: Route, error: Exception) -> ProblemDetails:
+        """What is said of an error that no surface expects; the log has what the answer may not."""
+        scrub = self.serving.scrub
+        if route.operator and isinstance(error, ConfigError):  # a database that is away, most of all
+            return problem_in("gateway", "overloaded", "unavailable", scrub(error.message))
+        log_raised(f"request {asked.request_id} failed in its surface", error, scrub)
+        message = "this is a mistake of ours; the log has it by the id of the request"
+        return problem_in("gateway", "internal", "internal", message)
 
     def _ended_by_drain(self, end: Callable[[], object]) -> Callable[[], None]:
         """Have `end` called when nothing is to be served any more; returns what takes that back."""
@@ -339,6 +358,27 @@ class App:
             end()
         self._lasting.add(end)
         return partial(self._lasting.discard, end)
+
+    def end_of(self, key_id: str) -> None:
+        """End what lasts and was opened with the key of that id."""
+        for end in tuple(self._of_keys.get(key_id, ())):
+            end()
+
+    def _ended_early(self, key_id: str, end: Callable[[], object]) -> Callable[[], None]:
+        """As `_ended_by_drain`, and when the key of that id ends."""
+        forget = self._ended_by_drain(end)
+        if not key_id:
+            return forget
+        of_key = self._of_keys.setdefault(key_id, set())
+        of_key.add(end)
+
+        def over() -> None:
+            forget()
+            of_key.discard(end)
+            if not of_key:
+                self._of_keys.pop(key_id, None)
+
+        return over
 
     # ── WebSockets ───────────────────────────────────────────────────────────────────────────────────
 
@@ -352,8 +392,16 @@ class App:
         opened = await self._opened(exchange, found, found.socket)
         if opened is not None:
             asked, calls = opened
-            ending = self._ended_by_drain
-            await speak(asked, found.socket, receive, send, begin=calls.begin, ending=ending)
+            ending = partial(self._ended_early, asked.caller.key_id)
+            await speak(
+                asked,
+                found.socket,
+                receive,
+                send,
+                begin=calls.begin,
+                ending=ending,
+                scrub=exchange.serving.scrub,
+            )
 
     async def _opened(
         self, exchange: Exchange, found: Found, socket: SocketRoute
@@ -367,7 +415,8 @@ class App:
         try:
             head = self._with_credential(head, query.pop("ticket", ""), serving)
             caller = await serving.access.admit(head, _as_route("GET", socket))
-            account.caller = caller.name
+            account.caller = caller
+            check_surface(caller, found.mounted.name)
             said = {**exchange.head.headers, **head.headers}
             call_options(said)  # which hold for each call: one that nobody knows is told now
         except (Denied, CallError) as error:
@@ -384,7 +433,8 @@ class App:
     async def _refuse_socket(self, exchange: Exchange, found: Found, error: Denied | CallError) -> None:
         denied = error if isinstance(error, Denied) else Denied(problem_of(error, exchange.id))
         account = exchange.account
-        account.refused, account.caller = denied.problem.code, account.caller or denied.caller
+        account.refuse(denied.problem)
+        account.caller = denied.caller or account.caller
         reply = refusal(found.mounted.surface, denied.problem, exchange.id, denied.fields)
         await deny_socket(exchange.send, reply, exchange.fields(reply))
 

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from pointsman_gateway.access.admission import Head
+from pointsman_gateway.access.certificates import CERTIFICATE
 from pointsman_gateway.access.peers import Network, origin
 
 Scope = MutableMapping[str, Any]
@@ -35,6 +36,8 @@ def head_of(scope: Scope, *, trusted: Networks = (), listener: str = "") -> Head
         local=server[0] if server and server[1] is not None else "",
         secure=asked_by.secure,
         scope=listener,
+        raw_path=scope.get("raw_path", b""),
+        certificate=scope.get("extensions", {}).get(CERTIFICATE) if tls else None,
     )
 
 

@@ -71,6 +71,7 @@ class AccountedCall:
             await calls.access.admit(calls.head, calls.route)
         except Denied as denied:
             self.problem = denied.problem
+            self._account.refuse(denied.problem)
         except BaseException as error:
             self._over(error)
             raise

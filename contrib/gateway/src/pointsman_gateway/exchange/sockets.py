@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from pointsman._internal.plugin_errors import log_raised
 from pointsman.plugin import SocketCall, SocketRoute, SurfaceRequest, WholeReply
 from pointsman_gateway.exchange.bodies import Receive
 from pointsman_gateway.exchange.sending import WRITE_WITHIN, Send
 from pointsman_gateway.exchange.shortcut import Fields
-
-log = logging.getLogger("pointsman.gateway")
 
 _AHEAD = 16
 """Messages that are read before somebody asks for them."""
@@ -76,17 +74,19 @@ async def speak(
     *,
     begin: Begin,
     ending: Callable[[Callable[[], Any]], Callable[[], None]],
+    scrub: Callable[[str], str],
 ) -> None:
     """Accept, and let the surface speak until it has ended, the caller has gone, or we end.
 
     Args:
         begin: begins one more call of the caller's.
         ending: is told what ends it when the gateway does; returns what takes that back.
+        scrub: hides secrets in what is logged.
     """
     await send({"type": "websocket.accept"})
     socket = OpenSocket(send, begin)
     reading = asyncio.create_task(socket.pump(receive))
-    speaking = asyncio.create_task(_handled(route, asked, socket))
+    speaking = asyncio.create_task(_handled(route, asked, socket, scrub))
     ended = asyncio.Event()
     waiting = asyncio.create_task(ended.wait())
     forget = ending(ended.set)
@@ -104,12 +104,14 @@ async def speak(
         await send({"type": "websocket.close", "code": code})
 
 
-async def _handled(route: SocketRoute, asked: SurfaceRequest, socket: OpenSocket) -> Exception | None:
+async def _handled(
+    route: SocketRoute, asked: SurfaceRequest, socket: OpenSocket, scrub: Callable[[str], str]
+) -> Exception | None:
     try:
         await route.handler(asked, socket)
     except TimeoutError:
         return None  # of a caller that does not read
     except Exception as error:
-        log.exception("WebSocket %s failed in its surface", asked.request_id)
+        log_raised(f"WebSocket {asked.request_id} failed in its surface", error, scrub)
         return error
     return None

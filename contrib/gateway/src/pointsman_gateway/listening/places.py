@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
@@ -84,6 +85,13 @@ class Listeners:
             task = asyncio.create_task(each.ended())
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
+
+    def allow(self, mode: int) -> None:
+        """Have all sockets in the file system be of that mode: it says who may connect to them."""
+        for place in self._open:
+            if place.at.path is not None:
+                with suppress(OSError):  # somebody took it away: nobody can connect to it at all
+                    place.at.path.chmod(mode)
 
     def stop(self) -> None:
         """Take no further connections, but for health."""

@@ -17,6 +17,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from pointsman_gateway.access.certificates import CERTIFICATE, PeerCertificate, peer_certificate
 from pointsman_gateway.exchange.shortcut import SHORTCUT, Fields, Shortcut
 
 HEAD_WITHIN = 10.0
@@ -36,10 +37,13 @@ class LimitedProtocol(HttpToolsProtocol, Shortcut):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._certificate: PeerCertificate | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = False
-        self._trailers = False
+        self._in_body = False
+        self._behind = 0
+        """Bytes since the last of the body: of what follows it, or of an extension of a chunk."""
         self._declined = False
         self._wrong: tuple[int, str] | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
@@ -53,6 +57,7 @@ class LimitedProtocol(HttpToolsProtocol, Shortcut):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._certificate = peer_certificate(transport) if self.scheme == "https" else None
         self._in_head = True
         self._wait_for_head()
 
@@ -177,8 +182,12 @@ class LimitedProtocol(HttpToolsProtocol, Shortcut):
             self._in_head, self._head_bytes = True, len(data)
         elif self._in_head:
             self._head_bytes += len(data)
+        elif self._in_body:
+            self._behind += len(data)
         self._feed(data)
-        if self._in_head:
+        if self._behind > HEAD_BYTES and self._in_body:
+            self._refuse(431, "what follows the body is larger than 32 KiB")
+        elif self._in_head:
             if self._head_bytes > HEAD_BYTES:
                 self._refuse(431, "the head is larger than 32 KiB")
             elif begins and not self._is_answering():  # only now, for nearly all heads come in one piece
@@ -204,20 +213,26 @@ class LimitedProtocol(HttpToolsProtocol, Shortcut):
         self._feed(b"".join((*head, b"\r\n", rest)))
 
     def on_message_begin(self) -> None:
-        self._trailers = self._declined = False
+        self._in_body = self._declined = False
         if not self._in_head:  # behind a request that still runs
             self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
         told: dict[str, Any] = {SHORTCUT: self}
+        if self._certificate is not None:
+            told[CERTIFICATE] = self._certificate
         self.scope["extensions"] = told
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # What follows a body is none of the head: whoever looks at heads before us has not seen it.
-        if not self._trailers:
+        if not self._in_body:
             super().on_header(name, value)
 
+    def on_body(self, body: bytes) -> None:
+        self._behind = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
-        self._trailers = True
+        self._in_body, self._behind = True, 0
         self._head_ends()
         self._wrong = _wrong_with(self.parser.get_method(), self.headers, self.url)
         if self._wrong is not None:
@@ -256,6 +271,7 @@ class LimitedProtocol(HttpToolsProtocol, Shortcut):
             self.timeout_keep_alive_handler()
 
     def on_message_complete(self) -> None:
+        self._in_body = False
         if not self._declined:
             super().on_message_complete()
 
@@ -335,11 +351,19 @@ def _wrong_with(method: bytes, headers: list[tuple[bytes, bytes]], url: bytes) -
     if len(headers) > FIELDS:
         return 431, f"the head has more than {FIELDS} fields"
     size = len(url) + 4 * len(headers) + sum(map(len, chain.from_iterable(headers)))
-    hosts = [name for name, _ in headers].count(b"host")
+    names = [name for name, _ in headers]
     if size > HEAD_BYTES:
         return 431, "the head is larger than 32 KiB"
-    if hosts != 1:
+    if names.count(b"host") != 1:
         return 400, "there must be one Host"
     if method == b"CONNECT" or not url.startswith(b"/"):
         return 400, "the target must be a path"
+    if b"transfer-encoding" in names and not _is_chunked_alone(headers):
+        return 501, "of transfer codings only chunked is read"
     return None
+
+
+def _is_chunked_alone(headers: list[tuple[bytes, bytes]]) -> bool:
+    """A body that was packed on its way would be read as it stands there."""
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    return codings == [b"chunked"]

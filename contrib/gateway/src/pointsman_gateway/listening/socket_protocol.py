@@ -6,6 +6,9 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.http11 import Request
+
+from pointsman_gateway.access.certificates import CERTIFICATE, peer_certificate
 
 MOST_FRAGMENTS = 10_000
 """Frames of one message: of empty ones no limit on its size says how many there can be."""
@@ -16,6 +19,13 @@ class LimitedSocket(WebSocketsSansIOProtocol):
     """One WebSocket. Who does not read what answers its pings is not read from either."""
 
     _fragments = 0
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        shown = peer_certificate(self.transport)
+        if shown is not None and self.response.status_code == 101:
+            told: Any = self.scope["extensions"]  # which the application, yet to run, is told
+            told[CERTIFICATE] = shown
 
     def handle_ping(self) -> None:
         super().handle_ping()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import get_args
 
-import msgspec
-
+from pointsman.control.following import event_json, kind_of
 from pointsman.events import PROGRESS, Event, Progress
 
 _KEPT = 2_000
@@ -18,14 +17,6 @@ _AT_ONCE = 100
 """Events that are written in one piece, so that a reader who is behind catches up in steps."""
 _MOST_READERS = 100
 _NUMBER = re.compile("[0-9]{1,18}")
-
-
-def _plain(value: object) -> object:
-    """What JSON has for it; tags may be a mapping that nobody can change."""
-    return dict(value) if isinstance(value, Mapping) else str(value)
-
-
-_encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 class TooManyReaders(Exception):
@@ -98,10 +89,8 @@ class Journal:
         return b"".join(frames), end
 
     def _frame(self, number: int, wall: float, event: Event | Progress) -> bytes:
-        kind = _name_of(type(event))
-        said = {name: getattr(event, name) for name in event.__struct_fields__}
-        data = _encode({"type": kind, "at": wall, **said})
-        return f"id: {self._run}-{number}\nevent: {kind}\ndata: ".encode() + data + b"\n\n"
+        head = f"id: {self._run}-{number}\nevent: {kind_of(type(event))}\ndata: "
+        return head.encode() + event_json(event, wall) + b"\n\n"
 
     async def more(self) -> None:
         """Return when something further has happened."""
@@ -156,11 +145,6 @@ class _Reader(AsyncIterator[bytes]):
             self._journal.went()
 
 
-def _name_of(kind: type) -> str:
-    name = kind.__name__
-    return "".join(f"_{each.lower()}" if each.isupper() else each for each in name).lstrip("_")
-
-
 def kinds() -> Sequence[str]:
     """The names of all events that are told of."""
-    return [*map(_name_of, (*get_args(Event), *PROGRESS)), "gap"]
+    return [*map(kind_of, (*get_args(Event), *PROGRESS)), "gap"]

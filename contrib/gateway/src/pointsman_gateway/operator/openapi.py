@@ -12,6 +12,8 @@ from importlib.metadata import version
 from typing import Any
 
 from pointsman_gateway.operator.asides import ASIDE_SCHEMAS, HEALTH, METRICS
+from pointsman_gateway.operator.described_callers import CALLER_SCHEMAS, CALLERS
+from pointsman_gateway.operator.described_spend import SPEND, SPEND_SCHEMAS
 from pointsman_gateway.operator.describing import ANY, TEXT, Described, Family, Schema, obj, ref
 from pointsman_gateway.operator.operators import OPERATOR, OPERATOR_SCHEMAS
 
@@ -25,13 +27,14 @@ _OF_HEADS = (400, 408, 431)
 """In plain text, before anybody looks at what is asked for."""
 _MEANINGS = {
     101: "it is open",
+    201: "it was made",
     400: "the request is wrong; the message says what",
     401: "a key is needed, or the one that was sent is not known",
     402: "the budget, or the quota at the upstream, is used up",
     403: "whoever asks may not",
     404: "there is no such thing",
     408: "the head did not come in time",
-    409: "the configuration is wrong; `problems` says where",
+    409: "it cannot be so beside what there is; of a wrong configuration `problems` says where",
     413: "the body is too large",
     426: "no WebSocket is spoken here, or nothing else",
     429: "too often; `Retry-After` says when again",
@@ -48,7 +51,7 @@ def families() -> Sequence[Family]:
     """All routes, by how they say why there is no answer."""
     from pointsman_gateway.surfaces.ai.described import AI  # with models: for who reads the document
 
-    return (OPERATOR, AI, HEALTH, METRICS)
+    return (OPERATOR, CALLERS, SPEND, AI, HEALTH, METRICS)
 
 
 def routes() -> Sequence[Described]:
@@ -74,7 +77,14 @@ def document() -> Mapping[str, Any]:
         },
         "paths": paths,
         "components": {
-            "schemas": {**OPERATOR_SCHEMAS, **ai_schemas(), **ASIDE_SCHEMAS, **_SHARED},
+            "schemas": {
+                **OPERATOR_SCHEMAS,
+                **CALLER_SCHEMAS,
+                **SPEND_SCHEMAS,
+                **ai_schemas(),
+                **ASIDE_SCHEMAS,
+                **_SHARED,
+            },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},

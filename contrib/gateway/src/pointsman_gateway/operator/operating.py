@@ -43,6 +43,7 @@ class Operating:
         self.running = RunningRequests(clock.now)
         self._now = clock.now
         self._stop = router.listen(self._count_tokens, kinds=[RequestEnded])
+        self._deaf = router.offered.on_end(self._key_ended)
 
     def asked(self, *, contents: bool) -> Router:
         """What surfaces are to ask: the router itself, but where the contents of requests are kept.
@@ -69,16 +70,24 @@ class Operating:
             self._reload,
         )
         surface = OperatorSurface(operated)
-        return Mounted("operator", surface, surface.routes())
+        return Mounted("operator", surface, [*surface.routes(), *self._router.offered.routes])
 
     def _count_tokens(self, event: RequestEnded) -> None:
         """What a request has used counts against the limit of its caller."""
-        usage = event.usage
-        if usage is not None and (source := self.running.source(event.request_id, event.caller)):
-            self._gate.limits.used(source, (usage.prompt or 0) + (usage.completion or 0), self._now())
+        prompt, completion = 0, event.delivered
+        if event.usage is not None:
+            prompt, completion = event.usage.prompt or 0, max(completion, event.usage.completion or 0)
+        if prompt + completion and (source := self.running.source(event.request_id, event.caller)):
+            self._gate.limits.used(source, prompt + completion, self._now())
+
+    def _key_ended(self, key_id: str) -> None:
+        """Requests of a key that was revoked go no further, and nobody works with its sessions."""
+        self.running.end_of(key_id)
+        self._gate.sessions.end_of(key_id)
 
     def close(self) -> None:
         """Listen no more."""
         self._stop()
+        self._deaf()
         self._journal.close()
         self._recent.close()

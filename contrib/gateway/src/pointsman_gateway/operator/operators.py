@@ -20,6 +20,7 @@ from pointsman_gateway.operator.describing import (
     with_optional,
 )
 from pointsman_gateway.operator.journal import kinds
+from pointsman_gateway.operator.recorded import FILTERS, MOST
 
 _REQUEST: Mapping[str, Schema] = {
     "id": TEXT, "at": {"type": "string", "format": "date-time"}, "operation": TEXT, "caller": TEXT,
@@ -60,12 +61,20 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
             selectors=ANY,
             state=maybe(ANY),
             in_flight=COUNT,
+            configuration=ref("InUse"),
         ),
         "description": "the state of the router: its models with their deployments, and what runs",
     },
+    "InUse": {
+        **obj(
+            file=maybe(TEXT), loaded_at=NUMBER, changes=array(TEXT),
+            refused=maybe(obj(at=NUMBER, problems=array(ANY))),
+        ),
+        "description": "the configuration that the router runs on; `refused`: a later one that is wrong",
+    },
     "Config": {
         **obj(file=maybe(TEXT), values=ANY, origins={"type": "object", "additionalProperties": TEXT}),
-        "description": "what holds, secrets masked; `origins` has the places of what was said in the file",
+        "description": "what holds, secrets masked; `origins` says of what was said where that is",
     },
     "Explanation": {
         **obj(model=TEXT, pick=maybe(TEXT), chain=array(ANY)),
@@ -96,13 +105,28 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
         "description": "`whole` is false where a stream ended before its end: `text` is what there was of it",
     },
     "Requests": obj(requests=array(ref("Request")), running=array(ref("Running"))),
+    "Records": {
+        **obj(place=TEXT, places=COUNT, records=array(ANY), before=maybe(TEXT)),
+        "description": "audit records, the last one first; `before` leads to those before them",
+    },
+    "Verified": obj(
+        ok=FLAG,
+        places=array(
+            obj(
+                place=TEXT, ok=FLAG, records=COUNT, erased=COUNT, missing=COUNT, checkpoints=COUNT,
+                findings=array(obj(file=TEXT, seq=COUNT, kind=TEXT, text=TEXT)),
+            )
+        ),
+    ),
     "Cancelled": obj(id=TEXT, cancelled=FLAG),
     "Session": obj(name=TEXT, operator=FLAG, models=maybe(array(TEXT)), csrf=maybe(TEXT)),
     "Reloaded": obj(config=maybe(TEXT)),
     "Nothing": {"type": "object", "properties": {}},
     "Question": {
         "type": "object",
-        "properties": {"model": TEXT, "messages": {"anyOf": [TEXT, array(ANY)]}},
+        "properties": {
+            "model": TEXT, "messages": {"anyOf": [TEXT, array(ANY)]}, "stream": FLAG, "options": ANY,
+        },
         "required": ["model"],
     },
 }  # fmt: skip
@@ -163,6 +187,30 @@ _ROUTES: Sequence[Described] = (
     ),
     Described(
         "POST", f"{_ADMIN}/requests/{{id}}/cancel", "End a request that runs", "Cancelled", statuses=(404,)
+    ),
+    Described(
+        "GET",
+        f"{_ADMIN}/audit",
+        "Audit records, the last one first",
+        "Records",
+        query={
+            **dict.fromkeys(FILTERS, (TEXT, _EXACT)),
+            "since": (TEXT, "told then or later: a time in ISO 8601, or seconds since 1970"),
+            "until": (TEXT, "told before then"),
+            "limit": ({"type": "integer", "minimum": 1, "maximum": MOST, "default": 100}, "how many at most"),
+            "before": (TEXT, "as the page before this one says it"),
+            "place": ({"type": "integer", "default": 0}, "which of the places with records"),
+        },
+        statuses=(404,),
+        description="Needs the package pointsman-audit, and a sink `jsonl`, `sqlite` or `postgres`.",
+    ),
+    Described(
+        "GET",
+        f"{_ADMIN}/audit/verify",
+        "Whether all audit records are as they were written",
+        "Verified",
+        statuses=(404,),
+        description="Reads all of them, one such question at a time.",
     ),
     Described(
         "GET",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ from pointsman_gateway.calls.running import RunningRequests
 from pointsman_gateway.operator import openapi, page
 from pointsman_gateway.operator.journal import Journal, TooManyReaders
 from pointsman_gateway.operator.recent import SEARCHED_BY, Recent
+from pointsman_gateway.operator.recorded import FILTERS, TIMES, Recorded
 from pointsman_gateway.operator.written import written_config
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ Reload = Callable[[], Awaitable[None]]
 class _Asked(Struct):
     model: str
     messages: str | list[dict[str, Any]] = ""
+    stream: bool = False
+    options: dict[str, Any] = {}
 
 
 class Operated(Struct, frozen=True, eq=False):
@@ -78,6 +83,7 @@ class OperatorSurface:
     def __init__(self, operated: Operated) -> None:
         self._operated = operated
         self._router = operated.router
+        self._recorded = Recorded(lambda: operated.router.config)
 
     def routes(self) -> Sequence[Route]:
         one = f"{PREFIX}/deployments/{{id:path}}"
@@ -94,6 +100,8 @@ class OperatorSurface:
             Route("GET", f"{PREFIX}/requests", self.requests, operator=True),
             _change(f"{PREFIX}/requests/{{id}}/cancel", self.cancel),
             Route("GET", f"{PREFIX}/requests/{{id}}", self.request, operator=True),
+            Route("GET", f"{PREFIX}/audit", self.audit, operator=True),
+            Route("GET", f"{PREFIX}/audit/verify", self.verify_audit, operator=True),
             Route("GET", f"{PREFIX}/events", self.events, operator=True),
             Route("GET", f"{PREFIX}/session", self.session),
             Route("POST", f"{PREFIX}/login", self.login, json=False),
@@ -132,7 +140,9 @@ class OperatorSurface:
 
     async def config(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
-        return _json(written_config(self._router.config, self._operated.settings()))
+        # A thread, because plugins are asked what their settings mean, of which some may have to be imported.
+        said = await asyncio.to_thread(written_config, self._router.config, self._operated.settings())
+        return _json(said)
 
     async def explain(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
@@ -141,7 +151,10 @@ class OperatorSurface:
         except (msgspec.MsgspecError, RecursionError) as error:
             raise _invalid(f"the body is no question: {error}") from None
         try:
-            return _json(self._router.explain(said.model, said.messages or "").to_dict())
+            if twice := said.options.keys() & {"self", "model", "messages", "stream"}:
+                raise _invalid(f"{min(twice)!r} is none of the `options`")
+            explain = partial(self._router.explain, said.model, said.messages or "", stream=said.stream)
+            return _json(explain(**said.options).to_dict())
         except UnknownModel as error:
             raise denied("unknown_model", error.code, error.message) from None
         except InvalidRequest as error:
@@ -164,6 +177,14 @@ class OperatorSurface:
         if found is None:
             raise _unknown("no request of that id is kept, or it still runs", "unknown_request")
         return _json(found)
+
+    async def audit(self, asked: SurfaceRequest) -> WholeReply:
+        _takes(asked, (*FILTERS, *TIMES, "limit", "before", "place"))
+        return _json(await self._recorded.search(asked))
+
+    async def verify_audit(self, asked: SurfaceRequest) -> WholeReply:
+        _takes_nothing(asked)
+        return _json(await self._recorded.verification())
 
     async def events(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
         _takes_nothing(asked)
@@ -325,5 +346,5 @@ def _log(asked: SurfaceRequest, what: str) -> None:
 
 
 def _problem(problem: object) -> Mapping[str, Any]:
-    names = ("message", "path", "hint", "file", "line", "column")
+    names = ("code", "message", "path", "hint", "file", "line", "column", "source", "caret")
     return {name: getattr(problem, name, None) for name in names}

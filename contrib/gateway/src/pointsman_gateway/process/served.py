@@ -28,4 +28,8 @@ class ServedRouter(Router):
         elif self.reread is None:
             raise ConfigError("the gateway is just beginning; ask again when it listens")
         else:
-            await self.reread()
+            try:
+                await self.reread()
+            except ConfigError as error:  # of the gateway's part, too, of which the router knows nothing
+                self._lifecycle.in_use.refuse(error)
+                raise

@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pointsman.plugin import ConfigError
@@ -40,6 +41,8 @@ def _collect_seldom() -> None:
 class Process:
     """One gateway from its start to its end. The first SIGTERM or SIGINT drains it, the second ends it.
 
+    What changes in the files of its configuration is taken up, unless these say otherwise.
+
     Args:
         override: what the command line says in place of the configuration, after each reload too.
         announce: is told that everything listens.
@@ -54,6 +57,7 @@ class Process:
         announce: Callable[[Gateway, Router], None] = lambda _gateway, _router: None,
         style: Style = "off",
     ) -> None:
+        config.follow()
         self._config = config
         self._override = override
         self._announce = announce
@@ -64,6 +68,7 @@ class Process:
         self._reloading: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self._gateway: Gateway
+        self._router: Router
 
     async def run(self) -> bool:
         """Serve until a signal comes, and drain then.
@@ -75,8 +80,8 @@ class Process:
         settings = self._settings(self._config)
         router = ServedRouter(self._config)
         async with router:
-            gateway = Gateway(router, settings, reload=self.reload, log=RequestLog(style=self._style))
-            self._gateway = gateway
+            gateway = Gateway(router, settings, log=RequestLog(style=self._style))
+            self._gateway, self._router = gateway, router
             await gateway.start()
             router.reread = self.reload
             gateway.catalogue.look()
@@ -130,11 +135,8 @@ class Process:
         """Read the configuration again; when it has a mistake, nothing changes."""
         notify(reloading())
         try:
-            await self.reload()
-        except ConfigError as error:
-            log.error("the configuration was not taken: %s", error)
-        else:
-            log.info("the configuration was read again")
+            with suppress(ConfigError):  # of which the log and the status speak
+                await self._router.reload()
         finally:
             notify("READY=1")
 
@@ -149,10 +151,11 @@ class Process:
     async def _reread(self) -> None:
         from pointsman import Router
 
-        file = self._config.file
+        file = self._config.loaded_from
         if file is None:
             raise ConfigError("there is no file to read again: this runs on what was found on this machine")
         async with self._turn:  # an operator and a signal can ask at once: the last one counts
             config = await asyncio.to_thread(Router.check, file)
+            config.follow()
             await self._gateway.reload(self._settings(config), config)
             self._config = config

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from msgspec.json import encode
 
 from pointsman.plugin import (
-    ChatRequest,
-    Original,
     ProblemDetails,
     Route,
     StreamReply,
@@ -17,10 +15,9 @@ from pointsman.plugin import (
     SurfaceRequest,
     WholeReply,
 )
-from pointsman_gateway.calls.call_headers import call_options
 from pointsman_gateway.calls.efforts import as_it_can_think
 from pointsman_gateway.calls.public_names import named
-from pointsman_gateway.calls.token_counts import count_tokens
+from pointsman_gateway.calls.token_counts import count_for
 from pointsman_wires import anthropic, model_list
 
 
@@ -52,15 +49,8 @@ class AnthropicSurface:
 
     async def _count(self, asked: SurfaceRequest) -> WholeReply:
         understood = anthropic.read_count(asked.body, request_id=asked.request_id, wall=self._wall())
-        request, router = understood.request, self._context.router
-        assert isinstance(request, ChatRequest)
-        call_options(asked.headers)  # of which an unknown one is refused, as on each call
-        named(self._catalogue, request.model, asked.caller)
-        said = {name: value for name, value in asked.headers.items() if name.startswith("anthropic-")}
-        original = Original(understood.wire, asked.body, request, said, opaque=understood.opaque)
-        count = await count_tokens(router, request, original)
-        fields = {"x-pointsman-deployment": count.counted_by or "estimate"}
-        return WholeReply(200, encode({"input_tokens": count.tokens}), fields=fields)
+        count = await count_for(self._context, asked, understood)
+        return WholeReply(200, encode({"input_tokens": count.tokens}), fields=count.fields())
 
     async def _models(self, asked: SurfaceRequest) -> WholeReply:
         return WholeReply(200, model_list.listing(self._catalogue.listed(asked.caller)))

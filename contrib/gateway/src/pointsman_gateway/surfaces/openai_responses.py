@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -20,10 +21,17 @@ from pointsman.plugin import (
     replace,
 )
 from pointsman_gateway.access.denials import problem_in
+from pointsman_gateway.calls.token_counts import count_for
 from pointsman_gateway.surfaces.response_store import KeptAnswer, ResponseStore
 from pointsman_wires import openai_errors, openai_responses
 from pointsman_wires.bodies import invalid
-from pointsman_wires.openai_responses.history import previous_answer, with_history
+from pointsman_wires.openai_responses.history import (
+    answers_referred_to,
+    items_by_id,
+    previous_answer,
+    with_history,
+    with_items,
+)
 
 _ENDS = ("response.completed", "response.incomplete")
 _AFFINITY = "x-pointsman-affinity"
@@ -65,6 +73,7 @@ class Responses:
     """
 
     def __init__(self, context: SurfaceContext, settings: ResponsesSettings | None) -> None:
+        self._context = context
         self._calls = context.calls
         self._wall = context.clock.wall
         self._store: ResponseStore | None = None
@@ -82,6 +91,7 @@ class Responses:
         return (
             Route("POST", "/v1/responses", self._create, aliases=("/responses",)),
             Route("POST", "/v1/responses/compact", self._compact, aliases=("/responses/compact",)),
+            Route("POST", "/v1/responses/input_tokens", self._count, aliases=("/responses/input_tokens",)),
             Route("GET", "/v1/responses/{id}", self._show),
             Route("DELETE", "/v1/responses/{id}", self._delete, json=False),
         )
@@ -92,6 +102,7 @@ class Responses:
             await self._store.aclose()
 
     async def _create(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
+        asked = await self._with_items(asked)
         said = _said(asked.body) if self._store is not None else _Asked()
         full, previous = await self._with_history(asked, said)
         understood = openai_responses.read(
@@ -112,10 +123,21 @@ class Responses:
         return reply
 
     async def _compact(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
+        asked = await self._with_items(asked)
         said = _said(asked.body) if self._store is not None else _Asked()
         full, _ = await self._with_history(asked, said)
         understood = openai_responses.read_compact(full.body, request_id=asked.request_id, wall=self._wall())
         return await self._calls.answer(full, understood)
+
+    async def _count(self, asked: SurfaceRequest) -> WholeReply:
+        asked = await self._with_items(asked)
+        full, previous = await self._with_history(asked, _said(asked.body))
+        understood = openai_responses.read(
+            full.body, request_id=asked.request_id, wall=self._wall(), previous=previous
+        )
+        count = await count_for(self._context, full, understood)
+        body = {"object": "response.input_tokens", "input_tokens": count.tokens}
+        return WholeReply(200, msgspec.json.encode(body), fields=count.fields())
 
     async def _show(self, asked: SurfaceRequest) -> WholeReply:
         if asked.query.get("stream", "").lower() == "true":
@@ -131,6 +153,19 @@ class Responses:
             return self._unknown(asked)
         gone = {"id": id, "object": "response", "deleted": True}
         return WholeReply(body=msgspec.json.encode(gone))
+
+    async def _with_items(self, asked: SurfaceRequest) -> SurfaceRequest:
+        """The request with the items of kept answers that it only names.
+
+        One that nobody here knows stays named: an upstream may know it.
+        """
+        if self._store is None or not (answers := answers_referred_to(asked.body)):
+            return asked
+        items: dict[str, Any] = {}
+        for id in answers:
+            if (body := await self._store.body(id, asked.caller.name)) is not None:
+                items.update(items_by_id(body))
+        return replace(asked, body=with_items(asked.body, items), document=None)
 
     async def _with_history(self, asked: SurfaceRequest, said: _Asked) -> tuple[SurfaceRequest, str]:
         """The request with all that was said before in it, and the id of the answer that it goes on from.

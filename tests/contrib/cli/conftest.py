@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,13 +80,16 @@ def cli(workdir: Path) -> Cli:
 
 
 @pytest.fixture
-def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """An empty working directory, and an environment in which nothing can be discovered."""
     monkeypatch.chdir(tmp_path)
     for name in OUR_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OLLAMA_HOST", NOWHERE)
     monkeypatch.setenv("LOCALAI_ADDRESS", NOWHERE)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "200")
     return tmp_path
@@ -139,6 +142,12 @@ def servers(workdir: Path) -> Iterator[Servers]:
     made = Servers(workdir)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def servers_in() -> Callable[[Path], Servers]:
+    """Makes simulated upstreams that outlive one test."""
+    return Servers
 
 
 @pytest.fixture
@@ -197,6 +206,11 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._terminal, text.encode())
 
+    def resize(self, *, rows: int = 24, columns: int) -> None:
+        """Have another size, and tell the command."""
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process.send_signal(signal.SIGWINCH)
+
     def until(self, text: str) -> str:
         """What was shown since the last call, up to `text`, at most 30 seconds later."""
         before = len(self.seen)
@@ -232,3 +246,73 @@ def processes(workdir: Path) -> Iterator[Processes]:
     made = Processes()
     yield made
     made.close()
+
+
+APPLICATION = """
+import asyncio, sys
+from pointsman import Router
+
+async def main():
+    async with Router.from_config(sys.argv[1]) as router:
+        print("ready", flush=True)
+        loop, calls = asyncio.get_running_loop(), []
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            stream = router.stream("assistant", line)
+            await stream.__aenter__()
+            calls.append(asyncio.ensure_future(read(stream)))
+            print("streaming", flush=True)
+        await asyncio.gather(*calls)
+
+async def read(stream):
+    async with stream:
+        async for _ in stream:
+            pass
+
+asyncio.run(main())
+"""
+
+
+class Application:
+    """A process with a router; `ask` begins a stream in it."""
+
+    def __init__(self, config: str = "pointsman.yaml", cwd: Path | None = None) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", APPLICATION, config], stdin=pipe, stdout=pipe, text=True, cwd=cwd
+        )
+        self._heard("ready")
+
+    def ask(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("Count.\n")
+        self.process.stdin.flush()
+        self._heard("streaming")
+
+    def close(self) -> int:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait(20)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(20)
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            stream.close()
+
+    def _heard(self, word: str) -> None:
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline().strip() == word
+
+
+@pytest.fixture
+def application(workdir: Path) -> Iterator[Callable[..., Application]]:
+    made: list[Application] = []
+
+    def start(*given: Any, **more: Any) -> Application:
+        made.append(Application(*given, **more))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.kill()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman_cli.prompts import model_and_prompt, tell_if_silent
+from pointsman import File, Image
+from pointsman_cli.prompts import model_and_prompt, part_of, tell_if_silent
 from pointsman_simulator import Fault, Reply
 from pointsman_simulator.script import Usage as Tokens
 
@@ -70,6 +72,44 @@ def test_an_image_goes_with_the_prompt(cli, gpu, workdir: Path) -> None:
     message = gpu.requests[0].body["messages"][0]
     assert message["images"] == ["iVBORw=="]
     assert "It is a cat." in message["content"]
+
+
+def test_the_first_bytes_of_a_file_say_what_it_is_and_standard_input_may_be_one(
+    cli, gpu, workdir: Path
+) -> None:
+    png = b"\x89PNG\r\n\x1a\n" + bytes(8)
+    (workdir / "no-name").write_bytes(png)
+
+    assert cli("ask", "What is it?", "--file", "no-name", "--file", "-", input=png).code == 0
+
+    assert len(gpu.requests[0].body["messages"][0]["images"]) == 2
+
+
+def test_pages_of_the_web_are_named_and_not_fetched_here() -> None:
+    assert part_of("https://pages.test/cat.png?size=1") == Image(url="https://pages.test/cat.png?size=1")
+    assert part_of("https://pages.test/a.PDF") == File(url="https://pages.test/a.PDF")
+
+
+@pytest.mark.parametrize("file", ["nowhere.png", "."])
+def test_a_file_that_is_not_there_is_usage(cli, gpu, file: str) -> None:
+    ran = cli("ask", "What is it?", "--file", file)
+
+    assert (ran.code, gpu.requests) == (2, [])
+    assert f"there is no file {file}" in ran.err
+
+
+def test_an_answer_follows_a_schema(cli, gpu, workdir: Path) -> None:
+    schema = {"type": "object", "properties": {"blue": {"type": "boolean"}}}
+    (workdir / "sky.json").write_text(json.dumps(schema))
+    (workdir / "list.json").write_text("[]")
+    gpu.script(Reply(text='{"blue": true}'))
+
+    assert cli("ask", "Is it?", "--schema", "sky.json").out == '{"blue": true}\n'
+
+    assert gpu.requests[0].body["format"]["properties"] == schema["properties"]
+    for wrong in ("list.json", "nowhere.json"):
+        refused = cli("ask", "Is it?", "--schema", wrong)
+        assert (refused.code, "--schema: " + wrong in refused.err) == (2, True)
 
 
 def test_a_file_of_no_known_kind_is_usage(cli, gpu, workdir: Path) -> None:

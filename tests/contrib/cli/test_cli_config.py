@@ -38,6 +38,14 @@ def test_the_file_can_be_named_in_every_way(cli, gpu, workdir: Path, monkeypatch
     assert cli(*words).code == 0
 
 
+@pytest.mark.parametrize("words", [["-c", "."], ["-c", "1.yaml", "-c", "2.toml"]])
+def test_a_folder_or_several_files_are_a_configuration(cli, workdir: Path, words: list[str]) -> None:
+    (workdir / "1.yaml").write_text("providers: {gpu: {type: ollama}}\n")
+    (workdir / "2.toml").write_text("[models.a]\ndeployments = ['gpu/a']\n")
+
+    assert cli("config", "check", *words).out == "ok: 1 provider, 1 model\n"
+
+
 @pytest.mark.parametrize("name", ["pointsman.yml", "pointsman.toml", "pointsman.json"])
 def test_other_formats_are_found_by_their_names(cli, workdir: Path, name: str) -> None:
     toml, other = '[providers.gpu]\ntype = "ollama"\n', '{"providers": {"gpu": {"type": "ollama"}}}'
@@ -63,6 +71,18 @@ def test_what_is_probably_not_meant_is_a_warning_and_no_error(cli, workdir: Path
     assert "warning: pointsman.json:" in text.err
     assert "models.a.fallback: 3 models stand in this chain, and a request has 2 attempts" in text.err
     assert len(data.json["warnings"]) == 1
+
+
+def test_of_very_many_warnings_the_first_are_shown_and_the_others_counted(cli, workdir: Path) -> None:
+    keys = [{"name": f"k{n}", "key": f"sk-{n:06}-0123456789abcdef"} for n in range(60)]
+    gpu = {"providers": {"gpu": {"type": "ollama"}}, "models": {"a": {"deployments": ["gpu/a"]}}}
+    (workdir / "pointsman.json").write_text(json.dumps({**gpu, "gateway": {"access": {"keys": keys}}}))
+
+    text, data = cli("config", "check"), cli("config", "check", "--json")
+
+    assert text.err.count("warning: ") == 50
+    assert text.err.endswith("… and 10 more warnings\n")
+    assert len(data.json["warnings"]) == 60
 
 
 def test_two_files_here_are_one_too_many(cli, gpu, workdir: Path) -> None:
@@ -95,7 +115,7 @@ def test_show_fills_in_defaults_and_masks_every_secret(cli, workdir: Path) -> No
     text, data = cli("config", "show"), cli("config", "show", "--json")
 
     assert "sk-secret" not in text.out + text.err + data.out + data.err
-    assert data.json["providers"]["cloud"]["api_key"] == "**********"
+    assert data.json["providers"]["cloud"]["api_key"] == "***"
     assert data.json["strategy"] == {"type": "round_robin"}
     assert "failure_threshold: 5" in text.out
 
@@ -126,11 +146,40 @@ def test_the_schema_is_json_schema(cli) -> None:
 def test_init_writes_what_check_accepts_and_refuses_to_overwrite(cli, workdir: Path) -> None:
     first, check, again = cli("config", "init"), cli("config", "check"), cli("config", "init")
 
-    assert (first.code, first.out) == (0, "wrote pointsman.yaml\n")
+    assert (first.code, first.out) == (0, "wrote pointsman.yaml, and pointsman.schema.json for editors\n")
     assert check.code == 0
     assert again.code == 2
     assert "--force" in again.err
-    assert cli("config", "init", "--force", "--json").json == {"file": "pointsman.yaml", "found": []}
+    assert cli("config", "init", "--force", "--json").json == {
+        "file": "pointsman.yaml",
+        "schema": "pointsman.schema.json",
+        "found": [],
+    }
+
+
+def test_init_names_the_folder_that_is_not_there(cli, workdir: Path) -> None:
+    ran = cli("config", "init", "away/pointsman.yaml")
+
+    assert (ran.code, ran.err) == (2, "error: there is no folder away to put it in; make that first\n")
+    assert not list(workdir.iterdir())
+
+
+def test_init_writes_the_schema_that_its_first_line_names(cli, workdir: Path) -> None:
+    cli("config", "init")
+
+    first = (workdir / "pointsman.yaml").read_text().splitlines()[0]
+    name = first.removeprefix("# yaml-language-server: $schema=")
+    assert json.loads((workdir / name).read_text()) == cli("config", "schema").json
+
+
+def test_init_and_schema_write_over_no_file_that_is_none_of_theirs(cli, workdir: Path) -> None:
+    (workdir / "pointsman.schema.json").write_text('{"title": "mine"}')
+
+    assert cli("config", "init").code == 2
+    assert cli("config", "schema", "-o", "pointsman.schema.json").code == 2
+    assert [each.name for each in workdir.iterdir()] == ["pointsman.schema.json"]
+    assert cli("config", "schema", "-o", "other.json").out == "wrote other.json\n"
+    assert cli("config", "schema", "-o", "other.json").code == 0
 
 
 def test_init_uses_what_it_finds(cli, servers, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

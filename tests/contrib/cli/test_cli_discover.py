@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import socket
+import threading
+from contextlib import suppress
+
 import pytest
 
 from pointsman import Config, ModelInfo
 from pointsman.build.presets import with_preset
+from pointsman.plugin import server_url
 from pointsman.testing import installed_factory
 from pointsman_cli.discover import (
     PRESETS,
@@ -12,7 +17,6 @@ from pointsman_cli.discover import (
     candidates,
     discovered_config,
     provider_section,
-    server_url,
     usable_models,
 )
 from pointsman_cli.starter import starter
@@ -46,6 +50,23 @@ def test_local_servers_come_first_and_clouds_only_with_a_key() -> None:
 
     assert without == ["ollama", "localai"]
     assert both == ["ollama", "localai", "openai", "claude"]
+
+
+def test_a_cloud_whose_key_is_in_a_file_is_worth_asking() -> None:
+    found = candidates(
+        {"OPENAI_API_KEY_FILE": "/run/secrets/openai", "GROQ_API_KEY_FILE": "/run/secrets/groq"}
+    )
+
+    assert [each.name for each in found] == ["ollama", "localai", "openai", "groq"]
+    assert provider_section(found[-1])["auth"] == {"type": "env", "name": "GROQ_API_KEY"}
+
+
+def test_an_ollama_is_where_its_variables_say_and_its_base_url_goes_before_its_host() -> None:
+    host = {"OLLAMA_HOST": ":11500"}
+
+    assert candidates({})[0].base_url == "http://127.0.0.1:11434"
+    assert candidates(host)[0].base_url == "http://127.0.0.1:11500"
+    assert candidates({**host, "OLLAMA_BASE_URL": "https://gpu1/"})[0].base_url == "https://gpu1"
 
 
 def test_the_key_of_a_preset_is_enough_to_find_it() -> None:
@@ -191,3 +212,101 @@ def test_another_server_on_the_usual_port_is_not_taken_for_ollama(cli, servers, 
     monkeypatch.setenv("OLLAMA_HOST", servers.add("claude").base_url)
 
     assert cli("ask", "hi").code == 2
+
+
+ODD = {
+    "html": (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n<html></html>",
+        "ollama",
+    ),
+    "nothing": (b"", "ollama"),
+    "another protocol": (b"SSH-2.0-OpenSSH_9.6\r\n", "ollama"),
+    "null": (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnull", "ollama"),
+    "models that are none": (
+        b'HTTP/1.1 200 OK\r\ncontent-length: 35\r\n\r\n{"models": [null, 5, {"name": {}}]} ',
+        "ollama",
+    ),
+    "no models": (b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"models": []}', "ollama"),
+    "away to elsewhere": (
+        b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n",
+        "ollama",
+    ),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_whatever_answers_on_the_usual_port_the_rest_is_used_and_no_traceback_seen(
+    odd: str, cli, servers, monkeypatch
+) -> None:
+    answer, said = ODD[odd]
+    with AnsweringOddly(answer) as port:
+        monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{port}")
+        alone = cli("ask", "hi")
+        monkeypatch.setenv("LOCALAI_ADDRESS", servers.add("localai").base_url)
+        beside = cli("ask", "hi")
+
+    assert alone.code == 2
+    assert said in alone.err
+    assert "Traceback" not in alone.err
+    assert beside.code == 0
+
+
+def test_the_default_model_of_an_ollama_is_the_one_that_is_asked(cli, servers, monkeypatch) -> None:
+    gpu = servers.add("ollama", models=["llama3.2", "qwen3"])
+    monkeypatch.setenv("OLLAMA_BASE_URL", gpu.base_url)
+    monkeypatch.setenv("OLLAMA_DEFAULT_MODEL", "qwen3")
+
+    assert cli("ask", "hi").code == 0
+    assert gpu.requests[-1].body["model"] == "qwen3"
+
+    monkeypatch.setenv("OLLAMA_DEFAULT_MODEL", "not-installed")
+    assert cli("ask", "hi").code == 0
+    assert gpu.requests[-1].body["model"] == "llama3.2"
+
+
+def test_a_configuration_that_is_silent_goes_by_the_environment_and_follows_the_models(
+    cli, servers, workdir, monkeypatch
+) -> None:
+    gpu = servers.add("ollama", models=["llama3.2"])
+    monkeypatch.setenv("OLLAMA_BASE_URL", gpu.base_url)
+    (workdir / "pointsman.yaml").write_text("providers:\n  here: {type: ollama, models: discover}\n")
+
+    ran = cli("ask", "--model", "llama3.2", "hi")
+    shown = cli("status")
+    gpu.site.models.clear()
+    missing = cli("ask", "--model", "llama3.2", "hi")
+
+    assert ran.code == 0
+    assert shown.code == 0
+    assert "here: models found llama3.2 (0 s ago)" in shown.out
+    assert missing.code == 2
+    assert cli("config", "check").code == 0
+
+
+class AnsweringOddly:
+    """A server that gives every connection the same bytes and hangs up; entered, it gives its port."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> int:
+        self._thread.start()
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    def __exit__(self, *_error: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                taken, _ = self._socket.accept()
+            except OSError:
+                return
+            with taken, suppress(OSError):
+                taken.recv(65536)
+                taken.sendall(self._answer)

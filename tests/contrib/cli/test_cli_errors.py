@@ -19,6 +19,7 @@ CODES = {
     errors.ContextWindowExceeded: 1,
     errors.ContentFiltered: 4,
     errors.Refused: 4,
+    errors.BudgetExceeded: 4,
     errors.Unsupported: 1,
     errors.ProviderError: 3,
     errors.AuthenticationFailed: 3,
@@ -39,6 +40,7 @@ CODES = {
     errors.Truncated: 3,
     errors.DeadlineExceeded: 3,
     errors.QueueFull: 3,
+    errors.AuditUnavailable: 3,
 }
 
 
@@ -130,8 +132,11 @@ def test_a_bad_configuration_tells_all_problems_and_starts_nothing(cli, workdir:
 
     with pytest.raises(errors.ConfigError) as raised:
         Router.check("pointsman.yaml")
-    assert (ran.code, ran.out, ran.err) == (2, "", f"{raised.value}\n")
-    head, type_, key, strategy, weight = ran.err.splitlines()
+    assert (ran.code, ran.out) == (2, "")
+    told = [line for line in ran.err.splitlines() if not line.startswith("    ")]
+    assert "\n".join(told[:-1]) == str(raised.value)
+    head, type_, key, strategy, weight, last = told
+    assert last == "Try: pointsman config explain PM1401"
     assert head == "4 problems in pointsman.yaml:"
     assert type_.startswith("  pointsman.yaml:2:15: providers.gpu.type: ")
     assert key.startswith("  pointsman.yaml:3:34: providers.cloud.api_key: ")
@@ -139,6 +144,53 @@ def test_a_bad_configuration_tells_all_problems_and_starts_nothing(cli, workdir:
     assert strategy.startswith("  pointsman.yaml:6:15: models.assistant.strategy.type: ")
     assert weight.startswith("  pointsman.yaml:8:42: models.assistant.deployments[0].wieght: ")
     assert "did you mean 'weight'?" in weight
+
+
+def test_each_problem_stands_above_its_line_with_a_mark_at_its_place(cli, workdir: Path) -> None:
+    (workdir / "pointsman.yaml").write_text(BAD)
+
+    ran = cli("config", "check")
+
+    shown = [line for line in ran.err.splitlines() if line.startswith("    ")]
+    assert shown == [
+        "    gpu: {type: olama, base_url: http://127.0.0.1:11434}",
+        "                ^",
+        '    cloud: {type: openai, api_key: "${NO_SUCH_VARIABLE}"}',
+        "                                   ^",
+        "    strategy: least_conections",
+        "              ^",
+        "    - {provider: gpu, model: llama3.2, wieght: 3}",
+        "                                       ^",
+    ]
+
+
+def test_a_program_gets_the_code_and_the_line_of_each_problem(cli, workdir: Path) -> None:
+    (workdir / "pointsman.yaml").write_text(BAD)
+
+    ran = cli("config", "check", "--json")
+
+    first = ran.error["problems"][0]
+    assert (first["code"], first["source"], first["caret"]) == (
+        "PM1401",
+        "gpu: {type: olama, base_url: http://127.0.0.1:11434}",
+        12,
+    )
+
+
+def test_a_code_is_explained_with_an_example(cli) -> None:
+    ran = cli("config", "explain", "pm1204")
+
+    assert ran.code == 0
+    assert ran.out.startswith("PM1204: the same thing is listed twice\n\n")
+    assert "Right:\n    providers: " in ran.out
+
+
+def test_all_codes_are_listed_and_a_wrong_one_is_refused(cli) -> None:
+    listed, wrong = cli("config", "explain"), cli("config", "explain", "PM12O4")
+
+    assert "PM1101\tnobody knows this key\n" in listed.out
+    assert wrong.code == 2
+    assert "no problem has the code 'PM12O4'; did you mean 'PM1" in wrong.err
 
 
 def test_problems_that_only_plugins_can_find_are_told_the_same_way(cli, workdir: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -24,6 +24,7 @@ def lines(columns: list[str], rows: list[Row], width: int = 80, title: str = "")
     st.lists(st.tuples(words, st.integers(0, 999).map(str), words), min_size=1, max_size=6),
     st.integers(50, 120),
 )
+@example([(":::::模模", "0", ":::::::::::::::::::: 模模模模模模模模")], 50)
 def test_no_line_is_wider_than_the_terminal_unless_one_word_is(rows: list[Any], width: int) -> None:
     made = lines(["a", "b", "c"], [Row(row) for row in rows], width)
 

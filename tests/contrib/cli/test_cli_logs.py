@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,6 @@ def test_a_command_that_runs_for_long_logs_its_warnings_as_json_too(cli, speak, 
     lines = [json.loads(line) for line in cli(*options, "speak", "--for-long").err.splitlines()]
 
     assert {each["log"] for each in lines} == {"warning", "error"}
+    (failed,) = [each["message"] for each in lines if each["message"].startswith("it failed")]
+    assert re.fullmatch(r"it failed \(ValueError at .*speak_plugin\.py:17\)", failed)
+    assert all(datetime.fromisoformat(each["timestamp"]).tzinfo == UTC for each in lines)

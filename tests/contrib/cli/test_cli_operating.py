@@ -8,8 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,75 +16,6 @@ import pytest
 from pointsman_cli.demo import scene
 from pointsman_cli.overview import print_state, unable, why_not
 from pointsman_simulator import Fault, Reply
-
-APPLICATION = """
-import asyncio, sys
-from pointsman import Router
-
-async def main():
-    async with Router.from_config(sys.argv[1]) as router:
-        print("ready", flush=True)
-        loop, calls = asyncio.get_running_loop(), []
-        while line := await loop.run_in_executor(None, sys.stdin.readline):
-            stream = router.stream("assistant", line)
-            await stream.__aenter__()
-            calls.append(asyncio.ensure_future(read(stream)))
-            print("streaming", flush=True)
-        await asyncio.gather(*calls)
-
-async def read(stream):
-    async with stream:
-        async for _ in stream:
-            pass
-
-asyncio.run(main())
-"""
-
-
-class Application:
-    """A process with a router; `ask` begins a stream in it."""
-
-    def __init__(self, config: str = "pointsman.yaml", cwd: Path | None = None) -> None:
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", APPLICATION, config], stdin=pipe, stdout=pipe, text=True, cwd=cwd
-        )
-        self._heard("ready")
-
-    def ask(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("Count.\n")
-        self.process.stdin.flush()
-        self._heard("streaming")
-
-    def close(self) -> int:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        return self.process.wait(20)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(20)
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            stream.close()
-
-    def _heard(self, word: str) -> None:
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline().strip() == word
-
-
-@pytest.fixture
-def application(workdir: Path) -> Iterator[Callable[..., Application]]:
-    made: list[Application] = []
-
-    def start(*given: Any, **more: Any) -> Application:
-        made.append(Application(*given, **more))
-        return made[-1]
-
-    yield start
-    for each in made:
-        each.kill()
 
 
 @pytest.fixture
@@ -164,7 +93,17 @@ def test_a_running_router_explains_what_it_would_do_now(cli, fleet, application)
     assert ran.code == 1
     assert "goes to nowhere" in ran.err
     assert "assistant\tgpu1/llama3.2\tdisabled by an operator\n" in ran.out
-    assert cli("explain", "assistant", "hi", "--live").code == 2
+
+
+def test_a_running_router_explains_a_call_with_all_that_it_says(cli, fleet, application) -> None:
+    application()
+
+    asked = cli("explain", "assistant", "hi", "-s", "Be brief.", "-o", "seed=7", "--live", "--json").json
+    refused = cli("explain", "assistant", "--require", "region=eu", "--live")
+
+    assert asked["wire"]["body"]["options"]["seed"] == 7
+    assert [each["role"] for each in asked["wire"]["body"]["messages"]] == ["system", "user"]
+    assert "rule_not_met" in refused.err
 
 
 def test_a_drain_waits_for_the_streams_that_run(cli, servers, fleet, application, processes) -> None:
@@ -223,9 +162,15 @@ def test_a_reload_takes_what_is_in_the_file_now_and_a_mistake_changes_nothing(
     assert problem["line"] > 1
     assert problem["path"].startswith("models.assistant.strategy")
     assert "rund_robin" in problem["message"]
+    live = cli("status", "--live")
+    assert live.code == 0
+    assert "what the file says now is not used: refused 0 s ago\n  pointsman.yaml:" in live.out
+    (told,) = cli("status", "--live", "--json").json["configuration"]["refused"]["problems"]
+    assert {name: told[name] for name in problem} == problem
 
     file.write_text(good.replace("round_robin", "weighted"))
     assert cli("reload").out == "reloaded pointsman.yaml: 2 deployments\n"
+    assert "not used" not in cli("status", "--live").out
     assert cli("status", "--live", "--json").json["models"]["assistant"]["strategy"] == "weighted"
 
 
@@ -316,7 +261,7 @@ def test_a_router_that_stands_still_is_waited_for_and_given_up(
 
 
 @pytest.fixture
-def workers(fleet, application, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Application]:
+def workers(fleet, application, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
     """Two processes of one configuration, by their ids, with sockets in ./run; and one that died."""
     file = workdir / "pointsman.yaml"
     file.write_text(file.read_text().replace("./pointsman.sock", "./run/w.${WORKER}.sock"))

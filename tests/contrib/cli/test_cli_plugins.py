@@ -83,6 +83,18 @@ def test_the_list_says_where_each_is_and_what_uses_it_and_imports_nothing(cli, i
     assert "acme_one" not in sys.modules
 
 
+def test_the_list_says_which_surfaces_the_gateways_section_names(cli) -> None:
+    Path("pointsman.yaml").write_text(f"{CONFIG}gateway: {{surfaces: {{openai: {{}}}}}}\n")
+
+    listed = cli("plugins", "list", "--json").json
+
+    surfaces = {
+        each["name"]: (each["used_by"], each["loaded"]) for each in listed if each["kind"] == "surface"
+    }
+    assert surfaces["openai"] == (["gateway.surfaces.openai"], True)
+    assert surfaces["ollama"] == ([], False)
+
+
 def test_without_a_configuration_nobody_says_what_is_loaded(cli) -> None:
     listed = cli("plugins", "list", "--json").json
 
@@ -112,6 +124,26 @@ def test_a_configuration_that_is_wrong_is_told_and_what_it_says_of_plugins_count
     assert ran.code == 0
     assert "providers: expected a mapping" in ran.err
     assert of(ran.json, "acme-one")["state"] == "not allowed"
+
+
+def test_the_schema_for_editors_is_asked_of_those_that_are_let_in(cli, install: Install) -> None:
+    install("acme-one", GOOD)
+    install("acme-two", "raise SystemExit('imported')", group="pointsman.strategies", offers="two")
+    Path("pointsman.yaml").write_text(CONFIG)
+
+    ran = cli("config", "schema")
+    Path("pointsman.yaml").write_text("providers: {\nplugins: {deny: [acme-two]}\n")
+    unread = cli("config", "schema")
+    Path("pointsman.yaml").write_text(f"{CONFIG}plugins: {{deny: [acme-two]}}\n")
+    denied = cli("config", "schema")
+
+    assert ran.code == 0
+    assert "acme" in str(ran.json["$defs"]["ProviderConfig"])
+    assert "printed at import" in ran.err
+    assert "warning: strategy 'two' is left out" in ran.err
+    assert "acme" in str(denied.json["$defs"]["ProviderConfig"])
+    assert "warning" not in denied.err
+    assert "acme" not in str(unread.json["$defs"]["ProviderConfig"])
 
 
 def test_each_is_imported_in_a_process_of_its_own_and_what_breaks_is_told(cli, install: Install) -> None:

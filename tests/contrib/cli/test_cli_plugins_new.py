@@ -253,7 +253,7 @@ def test_no_package_of_this_project_is_ever_replaced(cli, workdir: Path) -> None
     ("kind", "name", "said"),
     [
         ("section", "models", "every configuration has a key 'models'"),
-        ("service", "audit", "every configuration has a key 'audit'"),
+        ("service", "aliases", "every configuration has a key 'aliases'"),
         ("command", "ask", "there is a command `pointsman ask`"),
     ],
 )

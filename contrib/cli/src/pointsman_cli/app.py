@@ -5,25 +5,32 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pointsman_cli.errors import guarded
+from pointsman_cli.examples import with_examples
 from pointsman_cli.options import Asked, config_option, json_option, verbose_option
 from pointsman_cli.output import print_text
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "ask": "Ask one question and print the answer.",
     "chat": "Talk with a model; answers are streamed.",
-    "config": "Check, show, describe or begin a configuration.",
+    "completion": "Print what has a shell complete commands and names on Tab.",
+    "config": "Check, show, compare, begin or convert a configuration.",
     "demo": "Show what it does, with simulated upstreams; needs nothing.",
     "disable": "Have a running router send no further calls to DEPLOYMENT.",
-    "drain": "Disable DEPLOYMENT in a running router, and wait for the calls there.",
+    "doctor": "Look for what could be wrong here, and say what would help.",
+    "drain": "Disable DEPLOYMENT in a running router; wait for its calls.",
     "embed": "Turn each TEXT into a vector.",
     "enable": "Have a running router send calls to DEPLOYMENT again.",
     "explain": "Say where a call for MODEL would go; nobody is called.",
     "health": "Ask every provider whether it is well.",
+    "logs": "Show the requests of a running gateway or router.",
     "models": "List, show and pull models.",
     "plugins": "List what is installed.",
     "reload": "Have a running router read its configuration again.",
@@ -48,13 +55,22 @@ class LazyGroup(click.Group):
             return None
         command = import_module(f"pointsman_cli.commands.{cmd_name}").command
         assert isinstance(command, click.Command)
-        return command
+        return with_examples(command, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         from pointsman_cli.logs import logged
 
         with logged(ctx.ensure_object(Asked)):
             return super().invoke(ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands by the table, those of plugins by name: a shell waits for it, so nothing is imported."""
+        from click.shell_completion import CompletionItem
+
+        if not incomplete.isidentifier() and incomplete:
+            return click.Command.shell_complete(self, ctx, incomplete)  # options
+        known = [*COMMANDS.items(), *_offered()]
+        return [CompletionItem(name, help=says) for name, says in known if name.startswith(incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -93,7 +109,7 @@ def _of_a_plugin(name: str, ctx: click.Context) -> click.Command:
     if name in others:
         command = plugins.get("command", name)
         if isinstance(command, click.Command):
-            return command
+            return with_examples(command, name)
         raise click.UsageError(f"The plugin's {name!r} is no click command", ctx)
     package = PACKAGES["command"].get(name)
     hint = (

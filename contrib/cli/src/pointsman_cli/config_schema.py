@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from typing import Any
 
 from msgspec import Struct
@@ -11,10 +12,14 @@ from msgspec import Struct
 from pointsman.build.loading import provider_of
 from pointsman.build.presets import preset_names
 from pointsman.builtin.plugin import plugin
+from pointsman.config.document import ConfigSource
 from pointsman.config.model import Config
-from pointsman.errors import PluginError
+from pointsman.config.plugin_rules import rules_said
+from pointsman.config.readers.files import read
+from pointsman.errors import ConfigError, PluginError
 from pointsman.plugins.registry import Plugins
 from pointsman.units import format_duration, format_percent
+from pointsman_cli.plugin_schemas import REFERENCE, with_plugins
 
 BEGIN = "<!-- settings: begin -->"
 END = "<!-- settings: end -->"
@@ -37,21 +42,37 @@ class Row(Struct, frozen=True):
     description: str
 
 
-def config_schema() -> dict[str, Any]:
+def config_schema(plugins: Plugins | None = None) -> tuple[dict[str, Any], list[str]]:
     """The JSON Schema (draft 2020-12) of a configuration, as an editor takes it.
 
-    A `${…}` may stand for every value. What stands in a mapping or a section of a plugin depends on the
-    plugin, so it is not in the schema.
+    A `${…}` may stand for every value. What plugins add is in it, too; they are imported for that.
+
+    Args:
+        plugins: None: all that are installed.
+
+    Returns: the schema, and a sentence for each plugin that is left out because it cannot be used.
     """
-    schema = _schema()
-    schema["$defs"]["ProviderConfig"]["properties"]["preset"]["examples"] = _presets()
-    others = dict.fromkeys(Plugins().names("section"), _Schema())
-    schema["properties"] = {**others, **schema["properties"]}
-    return {
+    schema, plugins = _schema(), plugins or Plugins(read_data=provider_of)
+    with redirect_stdout(sys.stderr):  # a plugin may print when it is imported, and the schema goes to stdout
+        schema["$defs"]["ProviderConfig"]["properties"]["preset"]["examples"] = _presets(plugins)
+        others = dict.fromkeys(plugins.names("section"), _Schema())
+        schema["properties"] = {**others, **schema["properties"]}
+        wrong = with_plugins(schema, plugins)
+    complete = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **_with_references(schema),
         "title": "pointsman configuration",
     }
+    return complete, wrong
+
+
+def plugins_let_in(source: ConfigSource | None) -> Plugins:
+    """What is installed and let in by the configuration in `source`: by one that cannot be read, ours."""
+    try:
+        data = None if source is None else read(source).data
+    except ConfigError:
+        data = {"plugins": {"allow": []}}
+    return Plugins(rules=rules_said(data), read_data=provider_of)
 
 
 def config_table() -> list[Row]:
@@ -79,9 +100,9 @@ def with_table(page: str) -> str:
     return before + markdown_table() + after
 
 
-def _presets() -> list[str]:
-    """Those of the provider types that are installed."""
-    plugins, found = Plugins(read_data=provider_of), set[str]()
+def _presets(plugins: Plugins) -> list[str]:
+    """Those of the provider types that are there."""
+    found = set[str]()
     for name in plugins.names("provider"):
         with suppress(PluginError):  # an editor need not hear of it
             found.update(preset_names(plugins.provider(name)))
@@ -111,11 +132,18 @@ def _with_references(schema: Any) -> Any:
         return [_with_references(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    inner = {key: _with_references(value) for key, value in schema.items()}
-    if schema.get("type") not in ("integer", "number", "boolean") and "pattern" not in schema:
+    inner = {key: value if key == "if" else _with_references(value) for key, value in schema.items()}
+    if schema == REFERENCE or not _is_narrow(schema):
         return inner
     described = {key: inner.pop(key) for key in ("title", "description", "default") if key in inner}
-    return {**described, "anyOf": [inner, {"type": "string", "pattern": r"\$\{.*\}"}]}
+    return {**described, "anyOf": [inner, REFERENCE]}
+
+
+def _is_narrow(schema: _Schema) -> bool:
+    """Whether a text with a `${…}` would not do by itself."""
+    if schema.get("type") in ("integer", "number", "boolean"):
+        return True
+    return any(isinstance(schema.get(key), str | list) for key in ("pattern", "enum")) or "const" in schema
 
 
 def _rows(section: _Schema, prefix: str, definitions: dict[str, _Schema]) -> Iterator[Row]:

@@ -19,8 +19,8 @@ VARIABLE = "POINTSMAN_CONFIG"
 NAMES = ("pointsman.yaml", "pointsman.yml", "pointsman.toml", "pointsman.json")
 
 
-def config_file(asked: Asked, environ: Mapping[str, str], directory: Path) -> str | None:
-    """The file to use: the one asked for, the variable's, or the one in `directory`; None for none.
+def config_file(asked: Asked, environ: Mapping[str, str], directory: Path) -> str | tuple[str, ...] | None:
+    """The file to use, or several: those asked for, the variable's, or the one in `directory`; None for none.
 
     Raises: Failed (2) when `directory` has two of them.
     """
@@ -42,6 +42,17 @@ async def configuration(asked: Asked) -> Config:
 
     file = config_file(asked, os.environ, Path())
     return as_config(await discovered_or_refused(quiet=asked.json) if file is None else file)
+
+
+async def keyless_configuration(asked: Asked) -> Config:
+    """The same for who calls nobody: what it refers to may be missing, and no credential is looked up.
+
+    Raises: as `configuration`.
+    """
+    from pointsman.dry_run.configs import load_config, without_credentials
+
+    file = config_file(asked, os.environ, Path())
+    return without_credentials(await configuration(asked) if file is None else load_config(file))
 
 
 async def discovered_or_refused(*, quiet: bool) -> dict[str, Any]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from pointsman.plugin import PluginError, server_url
+from pointsman.values.model_names import callable_names
+
 if TYPE_CHECKING:
     from pointsman import ModelInfo
 
+_OLLAMA = "http://127.0.0.1:11434"
 CONNECT_SECONDS = 0.5
 _ANSWER_SECONDS = 3.0
 
@@ -55,16 +60,32 @@ class Discovery(Struct, frozen=True):
 
 def candidates(environ: Mapping[str, str]) -> list[Candidate]:
     """Where to look, going by the environment variables `environ`; local servers first."""
-    ollama = server_url(environ.get("OLLAMA_HOST", ""), default_port=11434)
+    ollama = _ollama(environ)
     localai = server_url(environ.get("LOCALAI_ADDRESS", ""), default_port=8080)
     places = [Candidate("ollama", ollama, ollama), Candidate("localai", localai, localai)]
     for type, key, url, preferred in CLOUDS:
-        if environ.get(key, "").strip():
+        if _holds_key(environ, key):
             places.append(Candidate(type, key, environ.get(url) or None, key, preferred))
     for preset, key, preferred in PRESETS:
-        if environ.get(key, "").strip():
+        if _holds_key(environ, key):
             places.append(Candidate("openai", key, None, key, preferred, preset))
     return places
+
+
+def _holds_key(environ: Mapping[str, str], name: str) -> bool:
+    """Whether the variable `name` holds a key, or the one that says the file of it is set."""
+    return any(environ.get(each, "").strip() for each in (name, f"{name}_FILE"))
+
+
+def _ollama(environ: Mapping[str, str]) -> str:
+    """Where an Ollama is, as its plugin reads the environment."""
+    from pointsman.plugins.registry import Plugins
+
+    with suppress(PluginError):  # it is not installed, which is said when it is asked
+        factory = Plugins().provider("ollama")
+        said = [] if factory.environment is None else factory.environment(environ)
+        return next((each.value for each in said if each.setting == "base_url"), _OLLAMA)
+    return _OLLAMA
 
 
 CLOUDS = (
@@ -85,34 +106,6 @@ PRESETS = (
     ("xai", "XAI_API_KEY", "grok-4.3"),
 )
 """Presets of `openai` whose key is one for nothing else, and that have an address and a list of models."""
-
-
-def server_url(host: str, *, default_port: int) -> str:
-    """The base URL for a value such as OLLAMA_HOST has: `0.0.0.0`, `:11435`, `gpu1:80`, `https://gpu1`.
-
-    An address to listen on at all interfaces becomes the loopback address; a URL keeps its scheme's port.
-    """
-    text = host.strip().rstrip("/")
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        scheme, rest = "http", text
-    authority, slash, path = rest.partition("/")
-    name, port = _split_port(authority)
-    if name in ("", "0.0.0.0", "::", "[::]"):  # noqa: S104 - where a server listens, not we
-        name = "127.0.0.1"
-    if not port and not separator:
-        port = str(default_port)
-    return f"{scheme}://{name}{':' if port else ''}{port}{slash}{path}"
-
-
-def _split_port(authority: str) -> tuple[str, str]:
-    if authority.startswith("["):
-        name, _, port = authority.partition("]")
-        return f"{name}]", port.removeprefix(":")
-    if authority.count(":") > 1:
-        return f"[{authority}]", ""
-    name, _, port = authority.partition(":")
-    return name, port
 
 
 def provider_section(candidate: Candidate) -> dict[str, Any]:
@@ -151,13 +144,9 @@ def usable_models(candidate: Candidate, listed: Sequence[ModelInfo]) -> list[str
     Clouds list dozens of models for every purpose: of those the preferred one is offered, or else the first.
     """
     prefix = f"{candidate.name}/"
-    names = [each.id.removeprefix(prefix).removesuffix(":latest") for each in listed if _talks(each)]
-    # With a `*` a name is a pattern in a configuration, and cannot be written there as a name.
-    names = [
-        each for each in names if each and each == each.strip() and each.isprintable() and "*" not in each
-    ]
+    names = callable_names(each.id.removeprefix(prefix) for each in listed if _talks(each))
     if not candidate.preferred:
-        return list(dict.fromkeys(names))
+        return names
     return [candidate.preferred] if candidate.preferred in names else names[:1]
 
 

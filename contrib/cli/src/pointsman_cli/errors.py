@@ -43,6 +43,23 @@ class Failed(Exception):
         self.problems = problems
 
 
+def confirm(question: str) -> None:
+    """Go on after a yes.
+
+    Raises:
+        click.Abort: the answer is no.
+        Failed: nobody is here who could answer.
+    """
+    try:
+        said = click.confirm(question, err=True)
+    except click.Abort:  # also at the end of an input
+        if sys.stdin is not None and sys.stdin.isatty():
+            raise
+        raise Failed("nothing was done, for nobody has said yes: --yes does", code=USAGE) from None
+    if not said:
+        raise click.Abort
+
+
 def exit_code(error: BaseException) -> int:
     """The exit code for `error`.
 
@@ -65,9 +82,8 @@ def _code_of_ours(error: BaseException) -> int:
     if isinstance(error, errors.MidStreamError) and isinstance(error.cause, errors.CallError):
         cause = _code_of_ours(error.cause)
         return cause if cause == REFUSED else UPSTREAM
-    if isinstance(
-        error, errors.ContentFiltered | errors.PermissionDenied | errors.Refused | errors.RuleNotMet
-    ):
+    refused = errors.BudgetExceeded | errors.Refused | errors.RuleNotMet
+    if isinstance(error, errors.ContentFiltered | errors.PermissionDenied | refused):
         return REFUSED
     if isinstance(error, errors.ConfigError | errors.PluginError | errors.UnknownModel):
         return USAGE
@@ -115,7 +131,7 @@ def tell(error: Exception, *, as_json: bool) -> None:
     elif isinstance(error, click.UsageError):
         shown = StringIO()
         error.show(shown)
-        say(shown.getvalue().rstrip("\n"))
+        say(shown.getvalue().rstrip("\n").replace("\nError: ", "\nerror: "))  # as all the others begin
     else:
         say(message_of(error))
 
@@ -123,14 +139,19 @@ def tell(error: Exception, *, as_json: bool) -> None:
 def message_of(error: Exception) -> str:
     """What a person reads, with what earlier attempts ended with below it.
 
-    A configuration's problems stand as they are, one per line.
+    A configuration's problems stand as they are, each with the line of the file below it.
     """
     if isinstance(error, click.ClickException):
         return f"error: {error.format_message()}"
-    if type(error).__name__ == "ConfigError":
-        return str(error)
+    if type(error).__name__ == "ConfigError" and (problems := getattr(error, "problems", ())):
+        from pointsman.config.problems import with_sources
+
+        codes = [each.code for each in problems if each.code]
+        more = f"\nTry: pointsman config explain {codes[0]}" if codes else ""
+        return with_sources(error) + more
     notes = [f"\n  {note}" for note in getattr(error, "__notes__", ())]
-    return f"error: {_sentence(error)}{_about(error)}{''.join(notes)}"
+    hint = "\nTry: pointsman doctor" if getattr(error, "code", None) == "connection_failed" else ""
+    return f"error: {_sentence(error)}{_about(error)}{''.join(notes)}{hint}"
 
 
 def _sentence(error: Exception) -> str:
@@ -177,7 +198,7 @@ def described(error: Exception) -> dict[str, Any]:
 def _problem(problem: Any) -> Mapping[str, Any]:
     if isinstance(problem, Mapping):
         return problem
-    names = ("message", "path", "hint", "file", "line", "column")
+    names = ("code", "message", "path", "hint", "file", "line", "column", "source", "caret")
     return {name: getattr(problem, name, None) for name in names}
 
 

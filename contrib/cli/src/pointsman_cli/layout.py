@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -114,15 +113,22 @@ def _fitted(cell: str, width: int, *, right: bool) -> str:
 
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:
-    lines = textwrap.wrap(
-        text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return lines or [indent]
+    return [indent + line for line in wrapped(text, width - cell_len(indent))]
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` cells, broken between words alone; at least one line.
+
+    Not by `textwrap`, which counts characters: some take two cells, and others none.
+    """
+    lines = [""]
+    for piece in re.findall(r"\s*\S+", text):  # a word with the blanks before it
+        line = lines[-1] + piece if lines[-1] else piece.lstrip()
+        if lines[-1] and cell_len(line) > width:
+            lines.append(piece.lstrip())
+        else:
+            lines[-1] = line
+    return lines
 
 
 def _is_number(cells: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import TracebackType
 
 from pointsman_cli.options import Asked
-from pointsman_cli.output import say, say_json
+from pointsman_cli.output import say, say_json, say_logged
 
 OURS = logging.getLogger("pointsman")
 
@@ -52,16 +52,21 @@ class _OnStderr(logging.Handler):
         asked = self._asked
         if asked.json and not (asked.verbose or asked.log_as_json) and record.levelno < logging.ERROR:
             return  # programs that did not ask for a log expect the error of the command, and no more
+        if hasattr(record, "cool_down") and not (asked.runs_on or asked.verbose):
+            return  # the router of a command ends with its answer, and what failed is its error
         try:
-            if asked.json or asked.log_as_json:
-                say_json({"log": record.levelname.lower(), "message": record.getMessage()})
+            level, message = record.levelname.lower(), _message(record)
+            if asked.log_as_json:
+                say_logged(level, message)
+            elif asked.json:
+                say_json({"log": level, "message": message})
             else:
                 asked.asides.tell(self._line(record))
         except Exception:  # as every handler does: a log line never ends what is logged
             self.handleError(record)
 
     def _line(self, record: logging.LogRecord) -> str:
-        level, message = record.levelname.lower(), record.getMessage()
+        level, message = record.levelname.lower(), _message(record)
         head = f"{level}: "
         if self._asked.verbose:
             clock = logging.Formatter().formatTime(record, "%H:%M:%S")
@@ -70,3 +75,14 @@ class _OnStderr(logging.Handler):
             message += "\n" + logging.Formatter().formatException(record.exc_info)
         # What follows a line break is no line of the log of its own, whoever put it there.
         return head + message.replace("\n", "\n    ")
+
+
+def _message(record: logging.LogRecord) -> str:
+    """What a record says, with the class and place of what was raised, whose own words may hold anything."""
+    message = record.getMessage()
+    if not record.exc_info or record.exc_info[1] is None:
+        return message
+    kind, _, where = record.exc_info
+    *_, last = traceback.extract_tb(where, limit=-1) or [None]
+    place = "" if last is None else f" at {last.filename}:{last.lineno}"
+    return f"{message.rstrip()} ({kind.__name__}{place})"

@@ -7,6 +7,7 @@ import os
 import re
 import select
 import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from typing import Any, TypeVar
 
 import click
 
+from pointsman_cli import completing
 from pointsman_cli.errors import FAILED, USAGE, Failed
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked
-from pointsman_cli.output import print_json, print_text
+from pointsman_cli.output import counted, print_json, print_text, say
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,6 +104,22 @@ class Line:
             if not more:
                 raise Failed(f"the router at {self._path} closed the connection: it is shutting down")
             self._read += more
+        return self._answer()
+
+    def receive(self) -> bool:
+        """Take what has come, where `select` says that something has. False when the router has hung up."""
+        more = b""
+        with suppress(ConnectionError):
+            more = self._socket.recv(1 << 18)
+        self._read += more
+        return bool(more)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What has come, as far as its lines are whole."""
+        *whole, self._read = self._read.split(b"\n")
+        return [json.loads(each) for each in whole]
+
+    def _answer(self) -> dict[str, Any]:
         line, _, self._read = self._read.partition(b"\n")
         said: dict[str, Any] = json.loads(line)
         if not said.pop("ok"):
@@ -182,9 +200,15 @@ def sockets_at(place: Path) -> Sequence[Path] | None:
     return sorted(each for each in candidates if each.is_socket())
 
 
-def _configured(asked: Asked) -> Path:
+def configured_socket(source: str | tuple[str, ...]) -> Path | None:
+    """The control socket that the configuration in `source`, a file or several, names. Raises ConfigError."""
     from pointsman.config.one_key import one_key
     from pointsman.control.commands import socket_at
+
+    return one_key(source, "control", socket_at)
+
+
+def _configured(asked: Asked) -> Path:
     from pointsman_cli.configured import NAMES, VARIABLE, config_file
 
     file = config_file(asked, os.environ, Path())
@@ -194,7 +218,7 @@ def _configured(asked: Asked) -> Path:
             "name its control socket with --socket",
             code=USAGE,
         )
-    path = one_key(file, "control", socket_at)
+    path = configured_socket(file)
     if path is None:
         raise Failed(
             f"{file} names no control socket, so its router cannot be reached while it runs. Add this line "
@@ -216,7 +240,9 @@ def operating_command(name: str, help: str, told: Callable[[Mapping[str, Any]], 
     """
 
     @click.command(name, help=help)
-    @click.argument("deployments", nargs=-1, required=True, metavar="DEPLOYMENT...")
+    @click.argument(
+        "deployments", nargs=-1, required=True, metavar="DEPLOYMENT...", shell_complete=completing.deployments
+    )
     @socket_option
     @config_option
     @json_option
@@ -276,8 +302,36 @@ def _tell(asked: Asked, answers: Answers, told: Callable[[Mapping[str, Any]], st
 
 def in_flight(answer: Mapping[str, Any]) -> str:
     """`1 call in flight`, `3 calls in flight`."""
-    count = answer["in_flight"]
-    return f"{count} call{'' if count == 1 else 's'} in flight"
+    return f"{counted(answer['in_flight'], 'call')} in flight"
+
+
+def followed(processes: Sequence[Process]) -> Iterator[tuple[Process, Mapping[str, Any]]]:
+    """What happens in `processes` from now on, until all of them have ended; each is told as it ends.
+
+    Raises: Failed; BrokenPipeError when nobody reads our output any more.
+    """
+    left = {process.line.fileno(): process for process in processes}
+    waiting = select.poll()
+    for number, process in left.items():
+        _ = process.about  # behind what is asked for now nothing else can be
+        process.line.ask("events")
+        waiting.register(number, select.POLLIN)
+    with suppress(OSError, ValueError):  # of a test it may be no file
+        waiting.register(sys.stdout.fileno(), 0)  # for its end alone
+    for process in processes:  # with its answer more may have come
+        for each in process.line.lines():
+            yield process, each
+    while left:
+        for number, _ in waiting.poll():
+            if number not in left:
+                raise BrokenPipeError
+            process = left[number]
+            if not process.line.receive():
+                say(f"process {process.pid} has ended")
+                waiting.unregister(number)
+                del left[number]
+            for each in process.line.lines():
+                yield process, each
 
 
 def first_ready(lines: Sequence[Line], seconds: float) -> Sequence[Line]:

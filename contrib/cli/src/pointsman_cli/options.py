@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from pointsman_cli.asides import Asides
+from pointsman_cli.completing import files
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,25 +19,27 @@ class Asked:
     """What the command line asks for, the same object for the group and its command.
 
     Attributes:
-        config: the configuration file that was named, None when none was.
+        config: the configuration file that was named, or several, which are one together; None when none was.
         json: data on stdout and errors on stderr as JSON.
         verbose: how much is logged on stderr: 0 warnings, 1 failed attempts and failover, 2 everything.
+        runs_on: it is a command that serves until it is ended.
         log_as_json: warnings are logged as JSON, too; of a command that runs for long, and whose log is JSON.
         terminated: SIGTERM came, and the command ends because of that.
         asides: what is said on stderr while an answer is printed.
     """
 
-    config: str | None = None
+    config: str | tuple[str, ...] | None = None
     json: bool = False
     verbose: int = 0
     log_as_json: bool = False
+    runs_on: bool = False
     terminated: bool = False
     asides: Asides = field(default_factory=Asides)
 
 
-def _note_config(ctx: click.Context, _option: click.Parameter, file: str | None) -> None:
-    if file is not None:
-        ctx.ensure_object(Asked).config = file
+def _note_config(ctx: click.Context, _option: click.Parameter, files: tuple[str, ...]) -> None:
+    if files:
+        ctx.ensure_object(Asked).config = files if len(files) > 1 else files[0]
 
 
 def _note_json(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
@@ -59,9 +62,11 @@ def config_option(function: F) -> F:
         "-c",
         "--config",
         metavar="FILE",
+        multiple=True,
         expose_value=False,
         callback=_note_config,
-        help="The configuration; else $POINTSMAN_CONFIG, ./pointsman.yaml, or what is found here.",
+        shell_complete=files,
+        help="The configuration, or more of them; else $POINTSMAN_CONFIG, ./pointsman.yaml, or what is here.",
     )(function)
 
 

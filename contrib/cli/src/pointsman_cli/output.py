@@ -10,8 +10,9 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -82,6 +83,19 @@ def print_text(text: str, *, nl: bool = True) -> None:
     click.echo(shown(text), nl=nl)
 
 
+def print_prose(text: str) -> None:
+    """Sentences of ours on stdout; at a terminal as wide as that."""
+    click.echo(_as_wide_as(sys.stdout, shown(text)))
+
+
+def _as_wide_as(stream: TextIO, text: str) -> str:
+    if not stream.isatty():
+        return text
+    from pointsman_cli.wrapping import wrapped
+
+    return wrapped(text, get_terminal_size().columns)
+
+
 def print_raw(text: str) -> None:
     """Data on stdout as it came, in UTF-8; for pipes and files only."""
     sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
@@ -103,14 +117,25 @@ def writer(*, raw: bool) -> Callable[[str], None]:
     return print_raw if raw else print_piece
 
 
+def counted(number: int, what: str, several: str = "") -> str:
+    """`1 model`, `3 models`"""
+    return f"{number} {what if number == 1 else several or f'{what}s'}"
+
+
 def say(text: str) -> None:
-    """Chatter: one line on stderr."""
-    click.echo(shown(text), err=True)
+    """Chatter: a line on stderr, or more of them; at a terminal as wide as that."""
+    click.echo(_as_wide_as(sys.stderr, shown(text)), err=True)
 
 
 def say_json(value: Any) -> None:
     """Chatter for programs: one line of JSON on stderr."""
     click.echo(json_text(value), err=True)
+
+
+def say_logged(level: str, message: str, **more: Any) -> None:
+    """A line, for programs, of the log of a command that runs for long; with the time, in UTC."""
+    at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    say_json({"log": level, "message": message, **more, "timestamp": at})
 
 
 def say_over(text: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pointsman_cli.output import one_line, print_groups, print_table, print_text
+from pointsman_cli.output import counted, one_line, print_groups, print_table, print_text
 
 if TYPE_CHECKING:
     from pointsman_cli.layout import Row
@@ -15,6 +16,8 @@ Facts = Mapping[str, Any]
 """A model, a deployment or a provider, as `Router.status` and `Router.health` describe it."""
 
 NOBODY_ASKED: Facts = {}
+_MOST_BUDGETS = 20
+"""Lines for budgets; the fullest come first."""
 _MOST_NAMES = 5
 """Of one pattern, in a line."""
 
@@ -23,10 +26,10 @@ _COLUMNS: Mapping[str, Callable[[Facts], object]] = {
     "priority": lambda each: each["priority"],
     "state": lambda each: each["state"],
     "breaker": lambda each: each["breaker"]["state"],
-    "in flight": lambda each: _load(each),
+    "in flight": lambda each: load_of(each),
     "calls": lambda each: sum(each["outcomes"].values()),
     "errors": lambda each: _errors(each),
-    "first token": lambda each: _ms(each["first_token_ms"]),
+    "first token": lambda each: in_ms(each["first_token_ms"]),
     "limits left": lambda each: _left(each),
 }
 _SILENT = {
@@ -93,6 +96,126 @@ def print_names(status: Facts) -> None:
         print_text(f"{name}: every name of that form, at {', '.join(each['deployments'])}{asked}")
 
 
+def print_discoveries(status: Facts) -> None:
+    """A line for each thing that looks for servers or models: what it found last, and what is wrong since."""
+    for each in status.get("discoveries", ()):
+        found = [*(each["servers"] or ()), *(each["models"] or ())]
+        shown = ", ".join(found[:_MOST_NAMES]) + (", …" if len(found) > _MOST_NAMES else "")
+        when = "no answer yet" if each["seconds_ago"] is None else f"{each['seconds_ago']:.0f} s ago"
+        error = f"; it fails: {each['error']}" if each["error"] else ""
+        print_text(f"{each['provider']}: {each['type']} found {shown or 'nothing'} ({when}){error}")
+
+
+def print_budgets(status: Facts) -> None:
+    """A line for each budget that was used, the fullest first."""
+    from pointsman.units import format_duration
+
+    accounts = sorted(status.get("budgets", ()), key=_fullness, reverse=True)
+    for each in accounts[:_MOST_BUDGETS]:
+        whose = f" of {each['subject']}" if each["subject"] else ""
+        held = f", {_amount(each['held'], each)} held" if each["held"] else ""
+        wait = each["resets_in"]
+        free = "" if wait is None else f"; some is free again in {format_duration(int(wait))}"
+        refused = f", refused: {each['refused']}" if each["refused"] else ""
+        print_text(
+            f"budget {each['rule']}{whose}: {_amount(each['spent'], each)} of "
+            f"{_amount(each['limit'], each)}/{each['per']} used{held}{refused}{free}"
+        )
+    if (more := len(accounts) - _MOST_BUDGETS) > 0:
+        print_text(f"and {counted(more, 'budget')} more")
+    if why := status.get("budgets_trouble"):
+        print_text(f"what was spent is not kept now: {why}")
+
+
+def _fullness(account: Facts) -> float:
+    return float((account["spent"] + account["held"]) / max(1, account["limit"]))
+
+
+def _amount(amount: int, account: Facts) -> str:
+    unit: str = account["unit"]
+    if unit == "microcents":
+        return _usd(amount)
+    return f"{amount} {unit.removesuffix('s') if amount == 1 else unit}"
+
+
+def print_mirrors(models: Mapping[str, Facts]) -> None:
+    """Lines for each model whose requests are copied to another one, with what came of it."""
+    for name, model in models.items():
+        if (mirror := model.get("mirror")) is None:
+            continue
+        money = (
+            f", {_usd(mirror['budget_left_microcents'])} left of {mirror['budget']}"
+            if mirror["budget"]
+            else ""
+        )
+        print_text(
+            f"{name}: {100 * mirror['share']:.4g}% of its answered requests go to {mirror['to']}, too: "
+            f"{mirror['compared']} compared{_counts(mirror['failed'], 'failed')}"
+            f"{_counts(mirror['left_out'], 'left out')}{money}"
+        )
+        if mirror["compared"]:
+            print_text(f"  {name}: {_side(mirror['asked'])}")
+            print_text(f"  {mirror['to']}: {_side(mirror['copies'])}")
+            same, others = mirror["same_finish"], mirror["other_finish"]
+            print_text(f"  ended for the same reason: {same} of {mirror['compared']}{_reasons(others)}")
+
+
+def _counts(counts: Mapping[str, int], what: str) -> str:
+    """`, 3 left out (2 busy, 1 budget)`; "" for none."""
+    said = ", ".join(f"{count} {why}" for why, count in counts.items())
+    return f", {sum(counts.values())} {what} ({said})" if counts else ""
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    """` (2 length → stop)`; "" for none."""
+    return f" ({', '.join(f'{count} {both}' for both, count in counts.items())})" if counts else ""
+
+
+def _side(side: Facts) -> str:
+    """`first token p50 120 ms p95 300 ms, total p50 900 ms p95 2100 ms, 0.0123 USD`"""
+    parts = [
+        f"{what} {' '.join(f'{name} {ms:.0f} ms' for name, ms in side[key].items())}"
+        for what, key in (("first token", "first_token_ms"), ("total", "total_ms"))
+        if side[key]
+    ]
+    unknown = f" and {counted(side['unpriced'], 'call')} of unknown cost" if side["unpriced"] else ""
+    return ", ".join([*parts, f"{_usd(side['cost_microcents'])}{unknown}"])
+
+
+def _usd(microcents: int) -> str:
+    from pointsman.values.usd import usd
+
+    return f"{usd(microcents)} USD"
+
+
+def print_credentials(status: Facts) -> None:
+    """A line for each credential that is not all there is to say: of several, with an end, or in trouble."""
+    told: list[Facts] = status.get("credentials", ())
+    several = Counter(each["provider"] for each in told)
+    for each in told:
+        if several[each["provider"]] > 1 or each["not_after"] is not None or each["trouble"]:
+            print_text(f"credential of {each['provider']}: {credential_line(each)}")
+
+
+def credential_line(told: Facts) -> str:
+    """How it stands with one credential, which is not in it."""
+    name = f" {told['name']!r}" if told["name"] else ""
+    ends, rests = told["seconds_left"], told["rests_for"]
+    when = "" if not ends else f", ends in {_age(ends)}"
+    when += "" if rests is None else f", was rejected and rests for another {_age(rests)}"
+    trouble = f"; {told['trouble']}" if told["trouble"] else ""
+    return f"{told['source']}{name}: {told['state'].replace('_', ' ')}{when}{trouble}"
+
+
+def print_audit(status: Facts) -> None:
+    """A line for each audit sink that cannot write now, or has lost something."""
+    for each in status.get("audit", ()):
+        if each["trouble"] or each["dropped"]:
+            lost = f"records lost: {each['dropped']:,}, waiting: {each['waiting']:,}"
+            trouble = f"; {each['trouble']}" if each["trouble"] else ""
+            print_text(f"audit {each['sink']} ({each['mode']}): {lost}{trouble}")
+
+
 def print_state(state: Facts | None) -> None:
     """A line about the store that routers share, where there is one."""
     if state is None or state["available"] is None:
@@ -108,6 +231,34 @@ def print_state(state: Facts | None) -> None:
         )
 
 
+def print_refused(configuration: Facts | None, now: float) -> None:
+    """What is wrong with a configuration that the router was to take and did not; nothing without one.
+
+    Args:
+        now: seconds since 1970 UTC.
+    """
+    for each in lines_of_refused(configuration, now):
+        print_text(each)
+
+
+def lines_of_refused(configuration: Facts | None, now: float) -> Sequence[str]:
+    """The same, as lines."""
+    refused = None if configuration is None else configuration["refused"]
+    if refused is None:
+        return ()
+    age = _age(max(0.0, now - refused["at"]))
+    problems = (f"  {line_of_problem(each)}" for each in refused["problems"])
+    return (f"what the file says now is not used: refused {age} ago", *problems)
+
+
+def line_of_problem(problem: Facts) -> str:
+    """`pointsman.yaml:3:7: models.m.strategy: …; did you mean …? [PM1401]`"""
+    where = ":".join(str(each) for each in (problem["file"], problem["line"], problem["column"]) if each)
+    text = f"{problem['message']}; {problem['hint']}" if problem["hint"] else problem["message"]
+    code = f" [{problem['code']}]" if problem.get("code") else ""
+    return one_line(": ".join(each for each in (where, problem["path"], text) if each) + code)
+
+
 def _print_groups(models: Mapping[str, Facts], health: Mapping[str, Facts], *, wide: bool) -> None:
     deployments = [each for model in models.values() for each in model["deployments"]]
     columns = {
@@ -116,13 +267,13 @@ def _print_groups(models: Mapping[str, Facts], health: Mapping[str, Facts], *, w
         if wide or not {one_line(tell(each)) for each in deployments} <= _SILENT[name]
     }
     groups = [
-        (_title(name, model), [_row(each, columns, health) for each in model["deployments"]])
+        (title_of(name, model), [_row(each, columns, health) for each in model["deployments"]])
         for name, model in models.items()
     ]
     print_groups(["deployment", *columns], groups, wide=wide)
 
 
-def _title(name: str, model: Facts) -> str:
+def title_of(name: str, model: Facts) -> str:
     fallback = f", then {', '.join(model['fallback'])}" if model["fallback"] else ""
     degraded = f"; degraded: {model['degraded']}" if model.get("degraded") else ""
     return f"{name} ({model['strategy']}{fallback}{degraded})"
@@ -145,7 +296,7 @@ def _row(
     )
 
 
-def _load(deployment: Facts) -> str:
+def load_of(deployment: Facts) -> str:
     """`3`, or `3/4` where so many places are."""
     places = deployment["places"]
     return f"{deployment['in_flight']}" if places is None else f"{deployment['in_flight']}/{places}"
@@ -157,7 +308,7 @@ def _errors(deployment: Facts) -> str:
     return ", ".join(f"{outcomes[name]} {word}" for name, word in _ERRORS.items() if outcomes.get(name))
 
 
-def _ms(milliseconds: float | None) -> str:
+def in_ms(milliseconds: float | None) -> str:
     return "" if milliseconds is None else f"{milliseconds:.0f} ms"
 
 

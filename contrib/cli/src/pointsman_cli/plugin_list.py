@@ -15,6 +15,7 @@ from pointsman.config.plugin_rules import rules_said
 from pointsman.config.readers.files import read
 from pointsman.config.uses import uses
 from pointsman.errors import ConfigError
+from pointsman.plugins.known_names import our_distributions
 from pointsman.plugins.records import Installation, Unverified, fingerprint, installation
 from pointsman.plugins.registry import PluginInfo, Plugins
 from pointsman_cli.configured import config_file
@@ -32,7 +33,7 @@ class Listed:
     data: Mapping[str, Any]
 
 
-def file_of(asked: Asked) -> str | None:
+def file_of(asked: Asked) -> str | tuple[str, ...] | None:
     """The configuration that is meant, None where there is none."""
     return config_file(asked, os.environ, Path())
 
@@ -50,17 +51,32 @@ def listed(asked: Asked, *, check: bool) -> tuple[list[Listed], bool]:
         except ConfigError as error:
             say(f"{error.message}\nwhat uses which plugin is left out")
             rules = _rules_in(file)
+    return rows_of(config, rules, check=check), config is not None
+
+
+def rows_of(config: Config | None, rules: Any, *, check: bool) -> list[Listed]:
+    """Everything there is, with what `config` uses of it.
+
+    Args:
+        rules: what a configuration says of plugins that cannot be read otherwise; None: nothing.
+    """
     plugins = Plugins(rules=rules) if config is None else plugins_for(config)
     infos = plugins.listing()
-    named = {} if config is None else uses(config)
+    named = {} if config is None else {**uses(config), **_surfaces(config)}
     about = {name: _about(name) for name in {info.distribution for info in infos} if name is not None}
     rows = [_row(info, about.get(info.distribution or ""), named, config is not None) for info in infos]
-    if check:
-        rows = _checked(rows, None if rules is None else plain(rules))
-    return rows, config is not None
+    return _checked(rows, None if rules is None else plain(rules)) if check else rows
 
 
-def _rules_in(file: str) -> Any:
+def _surfaces(config: Config) -> dict[tuple[str, str], list[str]]:
+    """Those that the gateway's section names, as `uses` has the others."""
+    section = config.sections.get("gateway")
+    named = section.get("surfaces") if isinstance(section, Mapping) else None
+    names = named if isinstance(named, Mapping) else ()
+    return {("surface", name): [f"gateway.surfaces.{name}"] for name in names if isinstance(name, str)}
+
+
+def _rules_in(file: str | tuple[str, ...]) -> Any:
     try:
         return rules_said(read(file).data)
     except ConfigError:
@@ -105,14 +121,17 @@ def _row(
 
 
 def _checked(rows: Sequence[Listed], rules: Any) -> list[Listed]:
-    """`rows`, each plugin imported for them; those of one module in one process."""
-    from pointsman_cli.probing import probe
+    """`rows`, each plugin imported for them; those of one module, and all of ours, in one process."""
+    from pointsman_cli.probing import probe, probe_together
 
     groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for row in rows:
         if row.data["state"] in _IMPORTED_TO_KNOW:
             groups.setdefault(_module(row), []).append((row.data["kind"], row.data["name"]))
-    found = dict(zip(groups, probe(list(groups.values()), rules), strict=True))
+    ours = {module: names for module, names in groups.items() if module[0] in our_distributions()}
+    others = {module: names for module, names in groups.items() if module not in ours}
+    found = dict(zip(ours, probe_together(list(ours.values()), rules), strict=True)) if ours else {}
+    found.update(zip(others, probe(list(others.values()), rules), strict=True))
     return [_with_result(row, found.get(_module(row))) for row in rows]
 
 

@@ -1,6 +1,6 @@
-"""Imports one plugin, in a process that ends afterwards: `python -m pointsman_cli.probe`, told what on stdin.
+"""Imports plugins, in a process that ends afterwards: `python -m pointsman_cli.probe`, told what on stdin.
 
-Nothing but one line of JSON gets out, whatever the plugin prints.
+Nothing but one line of JSON gets out, whatever they print.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def main() -> None:
     os._exit(0)  # no thread of it, and nothing that it left to be done at the end, keeps this alive
 
 
-def _found(given: dict[str, Any]) -> dict[str, Any]:
-    """Milliseconds for the import, and by name what is wrong, None where nothing is."""
+def _found(given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of each plugin the milliseconds for its import, and by name what is wrong, None where nothing is."""
     import pointsman.build.loading as loading
     import pointsman.plugin
     from pointsman.plugins.control import Rules
@@ -35,9 +35,13 @@ def _found(given: dict[str, Any]) -> dict[str, Any]:
     plugins = Plugins(rules=rules, read_data=loading.provider_of)
     plugins.names("provider")  # looks at all that is installed: not a matter of this one
     _ = pointsman.plugin.HttpProvider
+    return [_one(plugins, names) for names in given["plugins"]]
+
+
+def _one(plugins: Any, names: list[tuple[str, str]]) -> dict[str, Any]:
     wrong: dict[str, str | None] = {}
     milliseconds = None
-    for kind, name in given["names"]:
+    for kind, name in names:
         begun = perf_counter()
         try:
             plugins.get(kind, name)

@@ -1,4 +1,4 @@
-"""Plugins imported one by one, each in a process of its own, so that none can hurt who asks."""
+"""Plugins imported in other processes, so that none can hurt who asks."""
 
 from __future__ import annotations
 
@@ -36,16 +36,28 @@ def probe(
 ) -> list[Found]:
     """What comes of importing each of `plugins`, given as the kinds and names that it offers.
 
+    Each is imported in a process of its own.
+
     Args:
         rules: what the configuration says of plugins, as keys and values.
         patience: seconds for each.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(lambda names: _probe(names, rules, patience), plugins))
+        return [each for (each,) in pool.map(lambda names: _probe([names], rules, patience), plugins)]
 
 
-def _probe(names: Sequence[tuple[str, str]], rules: Any, patience: float) -> Found:
-    given = json.dumps({"path": sys.path, "rules": rules, "names": list(names)}) + "\n"
+def probe_together(plugins: Sequence[Sequence[tuple[str, str]]], rules: Any = None) -> list[Found]:
+    """The same in one process, in a fraction of the time: for those that are trusted to end.
+
+    Where they do not, each is imported by itself after all.
+    """
+    found = _probe(plugins, rules, PATIENCE)
+    return probe(plugins, rules) if any(each.import_ms is None for each in found) else found
+
+
+def _probe(plugins: Sequence[Sequence[tuple[str, str]]], rules: Any, patience: float) -> list[Found]:
+    names = [list(each) for each in plugins]
+    given = json.dumps({"path": sys.path, "rules": rules, "plugins": names}) + "\n"
     environment = {key: value for key, value in os.environ.items() if _is_kept(key)}
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "pointsman_cli.probe"],
@@ -67,7 +79,7 @@ def _probe(names: Sequence[tuple[str, str]], rules: Any, patience: float) -> Fou
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-    return _read(said, names, why)
+    return _read(said, plugins, why)
 
 
 def _is_kept(variable: str) -> bool:
@@ -88,14 +100,18 @@ def _line(descriptor: int, patience: float) -> tuple[bytes, str]:
     return said.partition(b"\n")[0], "its import said what nobody understands"
 
 
-def _read(said: bytes, names: Sequence[tuple[str, str]], why: str) -> Found:
+def _read(said: bytes, plugins: Sequence[Sequence[tuple[str, str]]], why: str) -> list[Found]:
     """What the process said, believed as far as it has the right shape: a plugin may have said it."""
     try:
         told = json.loads(said)
-        milliseconds, wrong = told["ms"], told["wrong"]
-        found = {f"{kind} {name}": wrong[f"{kind} {name}"] for kind, name in names}
+        return [_found(one, names) for one, names in zip(told, plugins, strict=True)]
     except (ValueError, KeyError, TypeError):
-        return Found(None, {f"{kind} {name}": why for kind, name in names})
+        return [Found(None, {f"{kind} {name}": why for kind, name in names}) for names in plugins]
+
+
+def _found(told: Any, names: Sequence[tuple[str, str]]) -> Found:
+    milliseconds, wrong = told["ms"], told["wrong"]
+    found = {f"{kind} {name}": wrong[f"{kind} {name}"] for kind, name in names}
     number = isinstance(milliseconds, int | float) and not isinstance(milliseconds, bool)
     return Found(
         round(milliseconds, 1) if number else None,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import mimetypes
 import select
+import sys
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, TextIO
+from urllib.parse import urlsplit
 
 import click
 
@@ -66,27 +69,58 @@ def as_text(data: bytes) -> str:
         ) from None
 
 
-def user_message(prompt: str, files: Sequence[Path]) -> Message:
+def user_message(prompt: str, files: Sequence[Part]) -> Message:
     """One turn of the user: the prompt, then the files."""
     from pointsman import Message, Text
 
-    if not files:
-        return Message.user(prompt)
-    return Message.user([Text(prompt), *(_part(each) for each in files)])
+    return Message.user([Text(prompt), *files]) if files else Message.user(prompt)
 
 
-def _part(file: Path) -> Part:
-    from pointsman import File, Image, Text
+def part_of(file: str) -> Part:
+    """The image, sound, document or text in `file`, or at a URL, from where the upstream is to fetch it.
 
-    kind = mimetypes.guess_type(file.name)[0] or ""
-    data = file.read_bytes()
-    if kind.startswith("image/"):
-        return Image(data, kind)
-    if kind == "application/pdf":
-        return File(data, kind, file.name)
+    What it is its first bytes say, and its name where these do not. `-` is standard input.
+
+    Raises: UsageError for what is not there, or of no such kind.
+    """
+    from pointsman import File, Image
+
+    if file.startswith(("https://", "http://")):
+        is_document = urlsplit(file).path.lower().endswith(".pdf")
+        return File(url=file) if is_document else Image(url=file)
+    if file == "-":
+        with NamedTemporaryFile() as copy:
+            copy.write(sys.stdin.buffer.read())
+            copy.flush()
+            return _part(Path(copy.name), "standard input")
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise click.UsageError(f"--file: there is no file {file}")
+    return _part(path, path.name)
+
+
+def _part(path: Path, name: str) -> Part:
+    from pointsman import Audio, File, Image, Text
+    from pointsman.values.media_files import LARGEST
+
     try:
-        return Text(f"\n\n{file.name}:\n{data.decode('utf-8')}")
-    except UnicodeDecodeError:
+        if path.stat().st_size > LARGEST:
+            raise click.UsageError(f"{name} is larger than {LARGEST >> 20} MiB, more than any upstream takes")
+        for kind in (Image, Audio):
+            with suppress(ValueError):
+                return kind.from_file(path)
+        guessed = mimetypes.guess_type(name)[0] or ""
+        data = path.read_bytes()
+        if guessed.startswith("image/"):
+            return Image(data, guessed)
+        if data.startswith(b"%PDF-"):
+            return File(data, "application/pdf", name)
+        with suppress(UnicodeDecodeError):
+            return Text(f"\n\n{name}:\n{data.decode('utf-8')}")
+        return File.from_file(path)
+    except OSError as error:
+        raise click.UsageError(f"{name} cannot be read: {error.strerror or error}") from None
+    except ValueError:
         raise click.UsageError(
-            f"{file} is neither an image, a PDF nor text; its name should end in .png, .jpg, .pdf …"
+            f"{name} is neither an image, a PDF nor text; its name should end in .png, .jpg, .pdf …"
         ) from None

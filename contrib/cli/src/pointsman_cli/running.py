@@ -54,8 +54,10 @@ async def router_for(asked: Asked, *, looks: bool = False) -> AsyncIterator[Rout
 def _of_one_command(config: Config, *, looks: bool) -> Config:
     """`config` without what outlives a command. Raises ConfigError for what is wrong in that, too."""
     from pointsman import Router
+    from pointsman.config.uses import sections_of_credentials
 
-    left_out: dict[str, Any] = dict.fromkeys(config.sections)
+    needed = sections_of_credentials(config)
+    left_out: dict[str, Any] = {name: None for name in config.sections if name not in needed}
     if looks and config.audit:
         left_out["audit"] = []
     if not left_out:

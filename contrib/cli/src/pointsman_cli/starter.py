@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pointsman_cli.discover import Candidate, Found, literal, provider_section
+from pointsman_cli.written_config import flow, scalar
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from pointsman._internal.settings import Section
 
-_HEAD = """\
+SCHEMA = "pointsman.schema.json"
+"""The file beside it by which an editor completes keys; `pointsman config schema -o` makes it anew."""
+
+_HEAD = f"""\
+# yaml-language-server: $schema={SCHEMA}
 # A configuration of pointsman. Check it:  pointsman config check
-# Every key:  pointsman config schema
+# What holds, and where it comes from:  pointsman config show --resolved
+# After a plugin was installed, for editors:  pointsman config schema -o {SCHEMA}
 """
 
 _EXAMPLE = Found(Candidate("ollama", "", "http://127.0.0.1:11434"), ["llama3.2"])
@@ -89,7 +94,7 @@ def _defaults(section: type[BaseModel] | type[Section], names: Sequence[str]) ->
 
 
 def _providers(found: Sequence[Found]) -> list[str]:
-    used = {each.candidate.name: _flow(provider_section(each.candidate)) for each in found}
+    used = {each.candidate.name: flow(provider_section(each.candidate)) for each in found}
     lines = [f"  {type}: {section}" for type, section in used.items()]
     return ["providers:", *lines, *(line for type, line in _MORE.items() if type not in used)]
 
@@ -102,23 +107,7 @@ def _models(found: Sequence[Found]) -> list[str]:
     lines += ["  assistant:", "    # strategy: least_connections", "    deployments:"]
     for each in found:
         deployment = {"provider": each.candidate.name, "model": literal(each.models[0])}
-        lines.append(f"      - {_flow(deployment)}")
+        lines.append(f"      - {flow(deployment)}")
         rest = [literal(f"{each.candidate.name}/{name}") for name in each.models[1:6]]
-        lines += [f"      # - {_scalar(name)}" for name in rest]
+        lines += [f"      # - {scalar(name)}" for name in rest]
     return lines
-
-
-def _flow(value: object) -> str:
-    """`value` as YAML in one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(each)}" for key, each in value.items()) + "}"
-    return _scalar(value)
-
-
-def _scalar(value: object) -> str:
-    """A string as YAML: bare when that is safe inside braces, else quoted as JSON, which YAML reads."""
-    text = str(value)
-    plain = text.replace("://", "").replace(":", "") if text.startswith("http") else text
-    safe = plain[:1].isalpha() and all(each.isalnum() or each in "._/-" for each in plain)
-    words = ("true", "false", "null", "yes", "no", "on", "off")
-    return text if safe and text.lower() not in words else json.dumps(text, ensure_ascii=False)

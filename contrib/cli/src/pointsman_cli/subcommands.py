@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from pointsman_cli.examples import with_examples
+
 
 class Subcommands(click.Group):
     """A group whose commands are the attribute `command` of the modules of one package.
@@ -39,7 +41,7 @@ class Subcommands(click.Group):
             return None
         command = import_module(f"{self._package}.{cmd_name}").command
         assert isinstance(command, click.Command)
-        return command
+        return with_examples(command, f"{self.name} {cmd_name}")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

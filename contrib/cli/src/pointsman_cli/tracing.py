@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pointsman_cli.options import Asked
-from pointsman_cli.output import say_json
+from pointsman_cli.output import counted, say_json
 
 if TYPE_CHECKING:
     from pointsman import Router
@@ -52,7 +52,7 @@ def attempt_line(event: Any) -> str:
 
 def request_line(event: Any) -> str:
     """Where the answer came from, or that none came."""
-    attempts = f"{event.attempts} attempt{'' if event.attempts == 1 else 's'}"
+    attempts = counted(event.attempts, "attempt")
     took = f"after {attempts}, {event.seconds * 1e3:.0f} ms{_cost(event, ', ')}"
     if event.result == "ok":
         return f"answer from {event.deployment} {took}"
@@ -62,4 +62,8 @@ def request_line(event: Any) -> str:
 def _cost(event: Any, before: str) -> str:
     """`0.0042 USD` after `before`; "" where nobody knows."""
     cost = event.cost_microcents
-    return "" if cost is None else f"{before}{cost / 1e8:.8f}".rstrip("0").rstrip(".") + " USD"
+    if cost is None:
+        return ""
+    from pointsman.values.usd import usd
+
+    return f"{before}{usd(cost)} USD"

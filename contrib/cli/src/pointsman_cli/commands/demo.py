@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,7 +36,9 @@ def command(asked: Asked, seed: int) -> int | None:
     and comes back. In the end the router's account is compared with the servers'.
     """
     _require_extra()
-    with _progress(quiet=asked.json) as progress, ended_by_sigterm(asked):
+    if not asked.verbose:  # what breaks here is broken on purpose, and is told in the end
+        logging.getLogger("pointsman").setLevel(logging.ERROR)
+    with _progress(quiet=asked.json or asked.verbose > 0) as progress, ended_by_sigterm(asked):
         account = _played(asked, seed, progress)
     if asked.json:
         print_json(account.as_json())

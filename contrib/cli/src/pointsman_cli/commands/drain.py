@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from pointsman_cli import completing
 from pointsman_cli.errors import FAILED, Failed
 from pointsman_cli.operating import (
     Line,
@@ -29,7 +30,9 @@ _LONGEST = 3600.0
 
 
 @click.command("drain")
-@click.argument("deployments", nargs=-1, required=True, metavar="DEPLOYMENT...")
+@click.argument(
+    "deployments", nargs=-1, required=True, metavar="DEPLOYMENT...", shell_complete=completing.deployments
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, max=_LONGEST),
@@ -48,7 +51,7 @@ def command(
     socket_file: Path | None,
     pid: int | None,
 ) -> int | None:
-    """Disable DEPLOYMENT in a running router, and wait for the calls there.
+    """Disable DEPLOYMENT in a running router; wait for its calls.
 
     A deployment stays drained until `pointsman enable`, also when some calls were still running in the end
     (exit code 1) and when the waiting is given up with Ctrl-C. Several are drained at the same time, and by

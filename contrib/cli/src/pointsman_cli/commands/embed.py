@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pointsman_cli import completing
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked, verbose_option
 from pointsman_cli.output import plain, print_json, print_table
 from pointsman_cli.prompts import as_text
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("embed")
-@click.argument("model")
+@click.argument("model", shell_complete=completing.models)
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option("--dimensions", type=click.IntRange(min=1), help="Of each vector, where the model can choose.")
 @click.option("--trace", is_flag=True, help="Tell each attempt on stderr.")

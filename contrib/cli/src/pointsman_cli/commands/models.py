@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pointsman_cli import completing
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked, verbose_option
 from pointsman_cli.output import plain, print_json, print_table, print_text, say
 from pointsman_cli.running import router_for, run
@@ -26,7 +27,7 @@ def command() -> None:
 # ── list ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@command.command("list")
+@command.command("list", short_help="List public names, and what providers offer.")
 @config_option
 @json_option
 @verbose_option
@@ -72,8 +73,8 @@ def _goes_to(info: Any) -> str:
 # ── show ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@command.command("show")
-@click.argument("name")
+@command.command("show", short_help="Show the deployments behind a name.")
+@click.argument("name", shell_complete=completing.models)
 @config_option
 @json_option
 @verbose_option
@@ -161,9 +162,15 @@ def _about(details: Mapping[str, Any] | None) -> str:
 # ── pull ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@command.command("pull")
+@command.command("pull", short_help="Have an Ollama or LocalAI server fetch a model.")
 @click.argument("model")
-@click.option("-p", "--provider", metavar="NAME", help="Where to; else what stands before the first slash.")
+@click.option(
+    "-p",
+    "--provider",
+    metavar="NAME",
+    shell_complete=completing.providers,
+    help="Where to; else what stands before the first slash.",
+)
 @config_option
 @json_option
 @verbose_option

@@ -11,7 +11,7 @@ import click
 from pointsman_cli.errors import Failed
 from pointsman_cli.operating import Process, fleet, socket_option
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked
-from pointsman_cli.output import print_json, print_text
+from pointsman_cli.output import counted, print_json, print_text
 
 
 @click.command("reload")
@@ -47,4 +47,4 @@ def _tell(asked: Asked, answers: Sequence[tuple[Process, Mapping[str, Any]]], *,
             print_json(answer)
             continue
         where, count = f"process {process.pid}: " if many else "", answer["deployments"]
-        print_text(f"{where}reloaded {answer['config']}: {count} deployment{'' if count == 1 else 's'}")
+        print_text(f"{where}reloaded {answer['config']}: {counted(count, 'deployment')}")

@@ -7,7 +7,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from pointsman_cli.demo.scene import ACTORS, ACTS, LOST, STRATEGIES
-from pointsman_cli.output import print_table, print_text
+from pointsman_cli.output import print_prose, print_table, print_text
 
 if TYPE_CHECKING:
     from pointsman_cli.demo.account import Account
@@ -19,7 +19,7 @@ _COLUMNS = ["deployment", *(act.name for act in ACTS), "total", "first token"]
 
 def show(account: Account) -> None:
     """Everything that happened, on stdout."""
-    print_text(_headline(account))
+    print_prose(_headline(account))
     print_text("")
     _show_strategies(account)
     _show_servers(account)

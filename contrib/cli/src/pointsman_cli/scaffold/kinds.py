@@ -71,6 +71,13 @@ BEGINNINGS = {
         requires=("pointsman-ollama",),
         for_tests=("pointsman-simulator",),
     ),
+    "discovery": Beginning(
+        "discovery",
+        "what finds the servers of a provider",
+        ("pointsman.discovery",),
+        "discovery",
+        requires=(_PYDANTIC,),
+    ),
     "guard": Beginning(
         "guard",
         "what stands around requests and their answers",

@@ -117,7 +117,10 @@ async def test_a_stream_with_a_forbidden_word_breaks_before_it_and_says_what_had
 
     assert said == caught.value.text == "the plan is called "
     assert isinstance(caught.value.cause, Refused)
-    assert [(each.result, each.attempts) for each in heard] == [("error", 1), ("error", 0)]
+    assert [(each.result, each.attempts, each.rule) for each in heard] == [
+        ("error", 1, "words"),
+        ("error", 0, "words"),
+    ]
     assert "himera" not in repr(list(heard))
     assert len(upstream.calls) == 1
 

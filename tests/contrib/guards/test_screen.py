@@ -266,6 +266,12 @@ def test_a_pattern_that_takes_for_ever_is_ended_and_named() -> None:
         screen.whole("a" * 100, lambda found: "")
 
 
+def test_a_pattern_of_ours_waits_for_a_busy_machine() -> None:
+    screen = Screen({}, {"mail": "[a-z]{1,60}@"}, patience=-1.0)
+
+    assert screen.whole("a b " * 1_000 + "me@", lambda found: "") == "a b " * 1_000
+
+
 def test_of_two_patterns_at_one_place_the_first_counts_and_of_two_places_the_earlier() -> None:
     screen = Screen({"late": "cd", "long": "abc", "short": "ab"})
     found: list[Found] = []

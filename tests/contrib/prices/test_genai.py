@@ -19,7 +19,7 @@ from pointsman.builtin.shipped_prices import Shipped, listed
 from pointsman.plugin import Price, Usage, system_rng
 from pointsman.testing import Contexts, SystemClock
 from pointsman_prices.contracts import OfGenai
-from pointsman_prices.genai import Genai, price_of
+from pointsman_prices.genai import Genai, price_of, with_service_tiers
 
 OPENAI, CLAUDE = "https://api.openai.com/v1", "https://api.anthropic.com"
 PRESETS = {
@@ -101,6 +101,45 @@ def test_a_call_costs_what_genai_prices_makes_of_its_tokens(model: str, base_url
 
     assert ours is not None
     assert abs(ours - theirs * 10**8) <= 1
+
+
+@pytest.mark.parametrize("model", ["gpt-5-mini", "gpt-4o", "gpt-4o-mini", "gpt-6-sol"])
+def test_a_call_that_was_served_with_priority_costs_what_genai_prices_makes_of_it(model: str) -> None:
+    counted = TheirUsage(input_tokens=300_001, output_tokens=12_345, cache_read_tokens=777)
+    theirs = calc_price(
+        counted,
+        model,
+        provider_api_url=OPENAI,
+        genai_request_timestamp=NOW,
+        price_context={"service_tier": "priority"},
+    ).total_price
+
+    ours = price(model, OPENAI).microcents(Usage(300_001, 12_345, 777, service_tier="priority"))
+
+    assert ours is not None
+    assert abs(ours - theirs * 10**8) <= 1
+
+
+def test_what_anthropic_keeps_for_an_hour_costs_twice_its_input() -> None:
+    found = price("claude-opus-4-5", CLAUDE)
+
+    assert (found.input, found.cache_write, found.cache_write_hour) == (5, 6.25, 10)
+
+
+def test_a_tier_of_which_not_all_parts_cost_as_many_times_as_much_is_left_out() -> None:
+    plain = Price(input=1, output=2, cached=0.1)
+
+    found = with_service_tiers(
+        plain,
+        {
+            "flex": Price(input=0.5, output=1, cached=0.05),
+            "half": Price(input=0.5, output=2, cached=0.1),
+            "same": plain,
+            "unknown": None,
+        },
+    )
+
+    assert found.service_tiers == {"flex": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -212,7 +251,15 @@ def test_it_agrees_with_the_table_that_is_built_in_but_for_what_is_named_here(ho
     assert ours is not None
     assert (theirs is None) == (name in ONLY_OURS)
     if theirs is not None:
-        facts = ("price", "context_window")
-        assert {each for each in facts if getattr(ours, each) != getattr(theirs, each)} == DIFFERENT.get(
-            name, set()
-        )
+        assert ours.price is not None
+        assert theirs.price is not None
+        # The built-in table has what holds for all models of a maker; where both know a tier they agree.
+        plain = [each.model_copy(update={"service_tiers": {}}) for each in (ours.price, theirs.price)]
+        different = {"price"} if plain[0] != plain[1] else set()
+        if ours.context_window != theirs.context_window:
+            different.add("context_window")
+        assert different == DIFFERENT.get(name, set())
+        both = ours.price.service_tiers.keys() & theirs.price.service_tiers.keys()
+        assert {each: ours.price.service_tiers[each] for each in both} == {
+            each: theirs.price.service_tiers[each] for each in both
+        }

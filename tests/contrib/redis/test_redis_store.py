@@ -5,13 +5,26 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis_server import RedisServer
 
 from pointsman import ConfigError, Router
-from pointsman.plugin import Admission, Admitted, Secret, Settlement, StateStore, Take, system_rng
+from pointsman.plugin import (
+    Admission,
+    Admitted,
+    BudgetHold,
+    BudgetSettlement,
+    BudgetTake,
+    BudgetWindow,
+    HoldingStore,
+    Secret,
+    Settlement,
+    StateStore,
+    Take,
+    system_rng,
+)
 from pointsman.testing import Contexts, Scripted, SystemClock
 from pointsman.testing.contract import StateContract
 from pointsman_redis import plugin
@@ -35,6 +48,29 @@ class TestRedisStore(StateContract):
 
     def make(self) -> tuple[StateStore, StateStore]:
         return made(self.url), made(self.url)
+
+
+def test_a_hold_that_is_asked_for_once_more_is_the_first_one(redis: RedisServer) -> None:
+    """As the router does where the answer was late."""
+    last, some = (
+        BudgetHold(id, [BudgetTake(id, units, limit, BudgetWindow("month"))], 60.0)
+        for id, units, limit in (("last", 1, 1), ("some", 5, 100))
+    )
+
+    async def main() -> tuple[list[Any], Any]:
+        store = made(redis.url)
+        holding = cast("HoldingStore", store)
+        answers = [await holding.hold(each) for each in (last, last, some, some)]
+        await holding.settle_holds([BudgetSettlement(some, [4])])
+        said = await holding.hold(
+            BudgetHold("more", [BudgetTake("some", 100, 100, BudgetWindow("month"))], 60)
+        )
+        await store.aclose()
+        return answers, said
+
+    answers, said = asyncio.run(main())
+    assert answers == [None] * 4
+    assert (said.spent, said.held) == (4, 0)
 
 
 def test_the_promise_holds_for_whatever_is_taken_used_and_given_back(redis: RedisServer) -> None:

@@ -320,6 +320,16 @@ async def test_a_bad_request_is_refused_in_the_apis_words(
     assert words in got.text
 
 
+async def test_what_is_nested_too_deep_to_read_is_a_bad_request(simulator: Simulator, client: Any) -> None:
+    up = await simulator.add("openai")
+
+    url = f"{up.base_url}/chat/completions"
+    async with client.session.post(url, data=b"[" * 100_000 + b"]" * 100_000) as got:
+        status = got.status
+
+    assert status == 400
+
+
 async def test_a_lenient_openai_ignores_unknown_fields(simulator: Simulator, client: Any) -> None:
     up = await simulator.add("openai", lenient=True)
 

@@ -8,6 +8,7 @@ import random
 import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
+from hashlib import blake2b
 from math import ceil
 from time import process_time
 from typing import Any
@@ -15,12 +16,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from strategy_members import Clock, Member
 
 from affinity import Load, simulate
 from pointsman import Router
 from pointsman.events import Event
+from pointsman.plugin import Secret
 from pointsman.strategy import Learned, Placing
 from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.types import (
@@ -317,7 +318,7 @@ def test_a_conversation_is_named_by_the_call_or_in_the_metadata() -> None:
     assert strategy.fingerprint(chat(ONE)) is None
 
 
-def test_400_kb_cost_at_most_a_millisecond_to_place_and_remember() -> None:
+def test_400_kb_cost_at_most_three_digests_of_them_to_place_and_remember() -> None:
     members = tuple(crowd([1] * 8))
     request = chat(Message.system("s" * 80_000), *(Message.user("u" * 3_200) for _ in range(100)))
     strategy = Affinity(clock=Clock())
@@ -329,7 +330,15 @@ def test_400_kb_cost_at_most_a_millisecond_to_place_and_remember() -> None:
         strategy.answered(strategy.place(members, placing), placing, 1_000.0)
         return process_time() - began
 
-    assert min(took() for _ in range(200)) <= 1e-3
+    def digest() -> float:
+        began = process_time()
+        blake2b(all_of_it).digest()
+        return process_time() - began
+
+    # In turn, for both run as fast as the machine does just then: 1.7 of them, 0.7 ms, where it is idle.
+    all_of_it = b"u" * 400_000
+    times = [(took(), digest()) for _ in range(200)]
+    assert min(each for each, _ in times) <= 3 * min(each for _, each in times)
 
 
 # ── who is not named ─────────────────────────────────────────────────────────────────────────────────
@@ -544,7 +553,7 @@ def test_another_secret_hears_nothing_and_members_that_only_others_have_are_left
     two = Two(2)
     one, other = two.routers
     one.turn("a", without=["d0"])
-    other.changes = {"key": SecretStr("another")}
+    other.changes = {"key": Secret("another")}
     other.reload(other.members)
     two.carry()
     assert bound(other) == []
@@ -566,7 +575,7 @@ def test_a_router_without_a_store_collects_nothing_to_tell() -> None:
 
 
 def test_neither_key_nor_prompt_is_told_to_others() -> None:
-    talks = Talks(crowd([1, 1]), key=SecretStr("open-sesame"))
+    talks = Talks(crowd([1, 1]), key=Secret("open-sesame"))
     talks.strategy.learned()
     talks.turn("alice@example.org", f"a diary {LONG}")
     talks.turn("", f"a diary {LONG}")
@@ -633,7 +642,7 @@ def test_a_reload_keeps_prefixes_and_loans_and_another_secret_none_of_it() -> No
     talks.reload(talks.members)
     assert [talks.turn("", f"{n}{LONG}{LONG}") for n in range(20)] == homes
 
-    talks.changes = {"key": SecretStr("another")}
+    talks.changes = {"key": Secret("another")}
     talks.reload(talks.members)
     assert len(talks.strategy._index) == len(talks.strategy._bindings) == 0
 
@@ -647,11 +656,11 @@ def test_another_secret_is_another_placement_and_the_same_secret_the_same() -> N
     def homes(**changes: Any) -> dict[str, str]:
         return Talks(members, **changes).round()
 
-    assert homes(key=SecretStr("k" * 64)) == homes(key=SecretStr("k" * 64)) != homes()
+    assert homes(key=Secret("k" * 64)) == homes(key=Secret("k" * 64)) != homes()
 
 
 def test_neither_key_nor_prompt_nor_secret_is_kept_or_shown() -> None:
-    talks = Talks(crowd([1, 1]), key=SecretStr("open-sesame"))
+    talks = Talks(crowd([1, 1]), key=Secret("open-sesame"))
     talks.turn("alice@example.org", "a diary")
 
     shown = repr((talks.strategy.__dict__, talks.strategy.state(), talks.strategy._settings))

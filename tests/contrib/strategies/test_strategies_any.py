@@ -8,6 +8,7 @@ import random
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -26,7 +27,7 @@ from pointsman.plugin import PointsmanSpec
 from pointsman.plugins.registry import Plugins
 from pointsman.prices import Price
 from pointsman.strategy import Residency, Sample, Strategy, StrategyFactory, observes
-from pointsman.testing import Scripted
+from pointsman.testing import Scripted, run
 from pointsman.types import ChatRequest, Message
 from pointsman.units import format_duration, format_percent
 from pointsman_strategies import plugin
@@ -202,6 +203,42 @@ async def test_a_pool_as_the_router_builds_it_picks_what_it_previews_with_every_
     for _ in range(4):
         expected, _ = pool.preview(pool.deployments, request)
         assert pool.strategy.pick(pool.deployments, request) is expected
+
+
+@pytest.mark.parametrize(
+    "name", ["round_robin", "weighted", "least_connections", *(f.name for f in FACTORIES)]
+)
+def test_calls_go_where_they_go_whether_somebody_asks_before_each_of_them_or_not(name: str) -> None:
+    deployments = [
+        {"provider": each, "model": "x", "weight": n + 1, "price": {"input": n, "output": 1}}
+        for n, each in enumerate("abc")
+    ]
+    setup = {
+        "providers": {each: {"type": "scripted"} for each in "abc"},
+        "models": {"m": {"strategy": name, "deployments": deployments}},
+    }
+
+    async def picks(*, asks: bool) -> list[str]:
+        found = []
+        upstream = Scripted()
+        async with Router.from_config(setup, plugins=[plugin, upstream], rng=random.Random(3)) as router:
+            for number in range(12):
+                # With an id of its own, for one of ours is drawn before the choice is made.
+                said: dict[str, Any] = {
+                    "affinity": f"talk {number % 4}",
+                    "user": "u",
+                    "request_id": f"r{number}",
+                }
+                if asks:
+                    before = router.status().to_dict()
+                    explained = router.explain("m", "hi " * number or "hi", **said)
+                    assert router.status().to_dict() == before
+                reply = await router.chat("m", "hi " * number or "hi", **said)
+                assert not asks or explained.pick == reply.deployment
+                found.append(reply.deployment)
+        return found
+
+    assert run(picks(asks=True)) == run(picks(asks=False))
 
 
 def test_a_setting_that_does_not_exist_is_refused_and_every_one_is_described() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.request import urlopen
@@ -18,6 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from pointsman import ConfigError, Router, Unavailable
 from pointsman.clock import LoopClock
 from pointsman.testing import Scripted
+from pointsman_cli.app import run
 from pointsman_simulator import Fault, Reply, Simulator
 from pointsman_telemetry.metrics import Metrics
 
@@ -100,6 +103,33 @@ async def test_a_scrape_of_another_thread_sees_what_has_happened_and_what_is_so(
     assert 'pointsman_in_flight{deployment="a/x"} 0.0' in said
     with pytest.raises(OSError, match="refused"):
         await asyncio.to_thread(urlopen, f"http://127.0.0.1:{port}/metrics")
+
+
+async def test_the_metrics_behind_a_gateway_tell_by_which_api_a_request_came_and_nothing_made_up() -> None:
+    port = free_port()
+    config = {**CONFIG, "prometheus": {"listen": f"127.0.0.1:{port}"}}
+    async with Router.from_config(config, plugins=[Scripted()]) as r:
+        for surface in ("anthropic", "operator", "made up"):
+            await r.chat("m", "hi", tags={"surface": surface})
+        said = await asyncio.to_thread(scraped, port)
+    told = re.findall(r'pointsman_requests_total\{.*surface="(.*)"\} 1\.0', said)
+    assert sorted(told) == ["anthropic", "operator", "other"]
+
+
+def test_a_check_of_the_configuration_says_that_what_sends_spans_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(
+        "providers: {a: {type: ollama}}\nmodels: {m: {deployments: [a/x]}}\n"
+        "opentelemetry: {endpoint: http://127.0.0.1:4318}\n"
+    )
+    assert run(["config", "check", str(file)]) == 0
+
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto", None)
+
+    assert run(["config", "check", str(file)]) == 2
+    assert "pip install 'pointsman-telemetry[opentelemetry]'" in capsys.readouterr().err
 
 
 async def test_an_address_that_is_taken_is_told_with_the_address() -> None:

@@ -14,12 +14,12 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
-from pointsman import Router, Unavailable, Usage
+from pointsman import CredentialStatus, Router, Unavailable, Usage
 from pointsman.clock import LoopClock
 from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman_telemetry import instruments as table
 from pointsman_telemetry.instruments import GAUGES, INSTRUMENTS, SERIES_AT_MOST, Children
-from pointsman_telemetry.metrics import Metrics
+from pointsman_telemetry.metrics import Metrics, _credentials_end
 
 CONFIG: dict[str, Any] = {
     "providers": {"a": {"type": "scripted"}, "b": {"type": "scripted"}},
@@ -262,6 +262,19 @@ def test_they_ask_by_labels_that_these_metrics_have() -> None:
             assert asked <= LABELS[base], expression
 
 
+def test_the_end_of_credentials_is_that_of_the_last_one_that_can_be_used() -> None:
+    def told(provider: str, state: str, left: float | None) -> CredentialStatus:
+        return CredentialStatus(provider, "keystore", "", state, seconds_left=left)
+
+    assert _credentials_end(
+        [
+            *(told("ends", state, left) for state, left in (("in_use", 5.0), ("ready", 9.0), ("ended", 0.0))),
+            *(told("goes on", state, left) for state, left in (("in_use", None), ("ready", 9.0))),
+            told("is missing", "missing", None),
+        ]
+    ) == {"ends": 9.0, "is missing": 0.0}
+
+
 def test_no_two_panels_have_one_place() -> None:
     panels = json.loads((SHIPPED / "grafana.json").read_text("utf-8"))["panels"]
     places = [(each["gridPos"]["x"], each["gridPos"]["y"]) for each in panels]
@@ -290,3 +303,30 @@ def test_a_histogram_of_ours_counts_as_the_library_does() -> None:
     (family,) = registry.collect()
 
     assert ours.family().samples == [each for each in family.samples if not each.name.endswith("_created")]
+
+
+def test_copies_to_another_model_are_counted_apart_and_beside_their_requests() -> None:
+    upstream = Scripted()
+    upstream.script("b", ScriptedAnswer(after=2), Unavailable("down"))
+    given = {
+        "providers": {name: {"type": "scripted"} for name in "ab"},
+        "models": {
+            "m": {"deployments": ["a/x"], "mirror": {"to": "n", "share": 1}},
+            "n": {"deployments": ["b/x"]},
+        },
+    }
+
+    async def calls(router: Router, _metrics: Metrics) -> None:
+        for _ in range(2):
+            await router.chat("m", "hello")
+            await asyncio.sleep(5)
+
+    found = measured(upstream, calls, given)
+    copies = {"model": "m", "to": "n"}
+    assert value(found, "pointsman_mirror_requests_total", **copies, result="ok", error="") == 1
+    assert value(found, "pointsman_mirror_requests_total", **copies, result="error", error="unavailable") == 1
+    assert value(found, "pointsman_mirror_finishes_total", **copies, asked="stop", copy="stop") == 1
+    took = value(found, "pointsman_mirror_duration_seconds_sum", **copies, side="copy")
+    assert took == pytest.approx(2, abs=0.01)
+    assert value(found, "pointsman_requests_total", model="m", result="ok") == 2
+    assert value(found, "pointsman_attempts_total", deployment="b/x") is None

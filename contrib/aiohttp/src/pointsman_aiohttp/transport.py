@@ -94,6 +94,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 headers=headers,
                 allow_redirects=False,
                 ssl=True if scheme == "http" else self._contexts.context(self._options),
+                server_hostname=request.extensions.get("sni_hostname"),
                 proxy=self._proxy(scheme, url.host, url.port),
                 timeout=self._timeout(request),
             )

@@ -20,6 +20,8 @@ _CONTEXT = 256
 """Characters before what is judged that stay, for a pattern that looks back."""
 _SHORT = 700
 """How far nearly all of the patterns that are ours reach, in characters."""
+_PATIENCE_FOR_OURS = 5.0
+"""Seconds that one search for a pattern that is ours may take, a hundred times what it takes."""
 _ANY = regex.compile(r"(?s:.)")
 _UNBOUNDED = "it can match any number of characters; bound what repeats, as in {1,200}"
 
@@ -74,7 +76,8 @@ class Screen:
         patterns: by name; all of them `checked`.
         ours: more of them, without groups and back references, so that they can also be looked for as one.
         begins: with which characters those of `ours` begin whose matches are long.
-        patience: seconds that one search of a text may take, and a microsecond for each of its characters.
+        patience: seconds that one search for one of `patterns` may take, and a microsecond for each character
+            of the text.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Screen:
             as_one = regex.compile("|".join(f"(?:{text})" for text in ours.values()), flags)
             self._open.append(_Open("ours", as_one, _SHORT))
         self._patience = patience
+        self._theirs = frozenset(patterns)
 
     def searching(self, text: str) -> Callable[[int], Found | None]:
         """What gives the first match in `text` that begins at a position or later, asked in rising order.
@@ -134,7 +138,8 @@ class Screen:
         return first
 
     def _within(self, name: str, find: Callable[..., Any], text: str, start: int, **more: Any) -> Any:
-        patience = self._patience + len(text) * 1e-6
+        # No text makes one of ours slow: what is late there is the machine, and no call should fail for that.
+        patience = (self._patience if name in self._theirs else _PATIENCE_FOR_OURS) + len(text) * 1e-6
         try:
             return find(text, start, timeout=patience, **more)
         except TimeoutError:

@@ -228,7 +228,7 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
         timeout = request.extensions.get("timeout")
         seconds = (timeout and timeout.get("connect")) or self._options.connect_timeout
         try:
-            connection = await self._opened(origin, seconds)
+            connection = await self._opened(origin, seconds, request.extensions.get("sni_hostname") or "")
         except (OSError, UnicodeError, OverflowError) as error:
             raise _unconnected(error) from error
         if self._closed:
@@ -236,7 +236,8 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
         self._refuse_when_closed()
         return connection
 
-    async def _opened(self, origin: Origin, seconds: float) -> Connection:
+    async def _opened(self, origin: Origin, seconds: float, name: str = "") -> Connection:
+        """A connection to `origin`, of which TLS is to prove that it is `name`, if that is given."""
         scheme, raw_host, port = origin
         host = raw_host.decode("ascii")
         assert self._loop is not None, "a request has begun"
@@ -252,7 +253,7 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
             else:
                 async with asyncio.timeout_at(deadline):
                     await loop.create_connection(
-                        lambda: connection, sock=sock, ssl=context, server_hostname=host.rstrip(".")
+                        lambda: connection, sock=sock, ssl=context, server_hostname=(name or host).rstrip(".")
                     )
         except BaseException:
             connection.abort()

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelPrice, TieredPrices
 
-from pointsman.plugin import KnownModel, Price, PriceContext, PriceFactory, PriceSource
+from pointsman.plugin import KnownModel, Price, PriceContext, PriceFactory, PriceSource, PriceTier
 
 _PARTS: Mapping[str, str] = {
     "input": "input_mtok",
     "output": "output_mtok",
     "cached": "cache_read_mtok",
     "cache_write": "cache_write_mtok",
+    "cache_write_hour": "cache_write_1h_mtok",
 }
 """What ours are called there."""
 
@@ -34,8 +36,14 @@ class Genai(PriceSource):
             _provider, found = get_snapshot().find_provider_model(model, None, None, base_url)
         except LookupError:
             return None
-        prices = found.get_prices(datetime.fromtimestamp(self._clock.wall(), UTC))
-        return KnownModel(price_of(prices), found.context_window)
+        now = datetime.fromtimestamp(self._clock.wall(), UTC)
+        price = price_of(found.get_prices(now))
+        if price is not None and (
+            tiers := {each.when.get("service_tier") for each in found.price_variants or ()}
+        ):
+            others = {each: price_of(found.get_prices(now, {"service_tier": each})) for each in tiers if each}
+            price = with_service_tiers(price, others)
+        return KnownModel(price, found.context_window)
 
 
 def price_of(prices: ModelPrice) -> Price | None:
@@ -51,6 +59,31 @@ def price_of(prices: ModelPrice) -> Price | None:
     if isinstance(requests := prices.requests_kcount, Decimal):
         ours["request"] = float(requests / 1000)
     return Price(**ours)
+
+
+def with_service_tiers(price: Price, others: Mapping[str, Price | None]) -> Price:
+    """`price` with how many times as much a call costs that was served otherwise, by the prices for that.
+
+    Where not all of its parts cost as many times as much, nothing is said.
+    """
+    times = {}
+    for tier, other in sorted(others.items()):
+        if other is not None and price.input and other != price:
+            ratio = Fraction(repr(other.input)) / Fraction(repr(price.input))
+            if _numbers(other) == [each * ratio for each in _numbers(price)]:
+                times[tier] = float(ratio)
+    return price.model_copy(update={"service_tiers": times}) if times else price
+
+
+def _numbers(price: Price) -> list[Fraction]:
+    """All prices of tokens in it, but for parts of caches that are not said."""
+    rows: tuple[Price | PriceTier, ...] = (price, *price.tiers)
+    return [
+        Fraction(repr(found))
+        for each in rows
+        for found in (each.input, each.output, each.cached, each.cache_write, each.cache_write_hour)
+        if found is not None
+    ]
 
 
 def _parts(said: Mapping[str, Decimal | TieredPrices], prompt: int) -> dict[str, float]:

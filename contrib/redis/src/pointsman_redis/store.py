@@ -17,6 +17,10 @@ from redis.exceptions import NoScriptError
 from pointsman.plugin import (
     Admission,
     Admitted,
+    BudgetFull,
+    BudgetHold,
+    BudgetSettlement,
+    BudgetTake,
     HeldPlace,
     NoRoom,
     Notice,
@@ -27,16 +31,18 @@ from pointsman.plugin import (
     Take,
     jsonio,
 )
+from pointsman_redis.budget_scripts import HOLD, RENEW_HOLDS, SETTLE_HOLDS
 from pointsman_redis.scripts import ADMIT, HOLDING, PUBLISH, RENEW, SETTLE
 
 _TOGETHER = 256
-"""Admissions that are asked for in one go, at most."""
+"""Admissions and holds that are asked for in one go, at most."""
 _LISTEN = 60.0
 """Seconds without a message after which a connection that listens is looked after."""
 _US = 1_000_000
 _ADMIT_SHA = hashlib.sha1(ADMIT.encode(), usedforsecurity=False).hexdigest()
+_HOLD_SHA = hashlib.sha1(HOLD.encode(), usedforsecurity=False).hexdigest()
 _Question = list[int | str]
-"""What one run of the script is given: the number of keys, these, and all else."""
+"""One run of a script: the digest of that, the number of keys, these, and all else that it is given."""
 
 
 class RedisSettings(BaseModel):
@@ -72,6 +78,7 @@ class RedisStore(StateStore):
         self._settle, self._renew, self._publish, self._holding = map(
             self._redis.register_script, (SETTLE, RENEW, PUBLISH, HOLDING)
         )
+        self._settle_holds, self._renew_holds = map(self._redis.register_script, (SETTLE_HOLDS, RENEW_HOLDS))
         self._asked: list[tuple[_Question, asyncio.Future[Sequence[Any]]]] = []
         self._underway: list[tuple[_Question, asyncio.Future[Sequence[Any]]]] = []
         self._asking: asyncio.Task[None] | None = None
@@ -85,7 +92,7 @@ class RedisStore(StateStore):
         if place is not None:
             keys.append(self._place(place.deployment))
             args += [place.places, admission.id, ceil(admission.seconds * _US)]
-        done, *said = await self._ask([len(keys), *keys, *args])
+        done, *said = await self._ask([_ADMIT_SHA, len(keys), *keys, *args])
         if done:
             return Admitted(said)
         number, wait = said
@@ -136,12 +143,20 @@ class RedisStore(StateStore):
         for _ in range(2):
             async with self._redis.pipeline(transaction=False) as pipe:
                 for each in questions:
-                    pipe.evalsha(_ADMIT_SHA, *each)
+                    pipe.evalsha(*each)
                 said: list[Any] = await pipe.execute(raise_on_error=False)
             if not any(isinstance(each, NoScriptError) for each in said):
                 break
-            # All of them alike: none was run. A server that began anew knows no script.
-            await self._redis.script_load(ADMIT)
+            # All of one script alike: none was run. A server that began anew knows no script.
+            for script in (ADMIT, HOLD):
+                await self._redis.script_load(script)
+            known = [answer for answer in said if not isinstance(answer, NoScriptError)]
+            if known:
+                lacked = [n for n, answer in enumerate(said) if isinstance(answer, NoScriptError)]
+                again = await self._together([questions[n] for n in lacked])
+                for n, answer in zip(lacked, again, strict=True):
+                    said[n] = answer
+                break
         return said
 
     async def settle(self, settlements: Sequence[Settlement], /) -> None:
@@ -160,6 +175,37 @@ class RedisStore(StateStore):
         if keys:
             args: list[int | str] = [len(corrections) // 4, *corrections, *free]
             await self._settle(keys=list(keys), args=args)
+
+    async def hold(self, hold: BudgetHold, /) -> BudgetFull | None:
+        keys: list[str] = []
+        args: list[str | int] = [hold.id, ceil(hold.seconds * _US)]
+        for each in hold.takes:
+            keys += self._budget(each)
+            units = -1 if each.units is None else each.units
+            args += [units, each.limit, each.window.per, each.window.kind, each.spent]
+        done, *said = await self._ask([_HOLD_SHA, len(keys), *keys, *args])
+        if done:
+            return None
+        number, spent, held, wait = map(int, said)
+        return BudgetFull(hold.takes[number - 1].account, spent, held, None if wait < 0 else wait / _US)
+
+    async def settle_holds(self, settlements: Sequence[BudgetSettlement], /) -> None:
+        keys: list[str] = []
+        args: list[str | int] = []
+        for each in settlements:
+            for take, used in zip(each.hold.takes, each.used, strict=True):
+                keys += self._budget(take)
+                args += [each.hold.id, used]
+        if keys:
+            await self._settle_holds(keys=keys, args=args)
+
+    async def renew_holds(self, holds: Sequence[BudgetHold], /) -> None:
+        keys = [self._budget(take)[1] for each in holds for take in each.takes]
+        args: list[str | int] = []
+        for each in holds:
+            args += [each.id, ceil(each.seconds * _US)] * len(each.takes)
+        if keys:
+            await self._renew_holds(keys=keys, args=args)
 
     async def renew(self, router: str, held: Sequence[HeldPlace], seconds: float, /) -> int:
         keys = [f"{self._tag}:routers", *(self._place(each.deployment) for each in held)]
@@ -203,6 +249,11 @@ class RedisStore(StateStore):
     @property
     def _channel(self) -> str:
         return f"{self._tag}:told"
+
+    def _budget(self, take: BudgetTake) -> list[str]:
+        """The keys of an account: of its hash, and of its set."""
+        key = f"{self._tag}:budget:{take.account}"
+        return [key, f"{key}:holds"]
 
     def _limit(self, take: Take) -> str:
         return f"{self._tag}:limit:{take.limit}"

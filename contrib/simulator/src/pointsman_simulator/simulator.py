@@ -28,6 +28,7 @@ class Simulator:
         *,
         name: str | None = None,
         models: Sequence[str] | None = None,
+        host: str = "127.0.0.1",
         port: int = 0,
         latency: float | tuple[float, float] | None = None,
         tokens_per_second: float | None = None,
@@ -37,12 +38,13 @@ class Simulator:
         capabilities: Sequence[str] | None = None,
         lenient: bool = False,
     ) -> Upstream:
-        """A new upstream that listens on 127.0.0.1.
+        """A new upstream that listens on `host`.
 
         Args:
             wire: "ollama", "openai", "claude" or "localai".
             name: unique; by default the wire and a number.
             models: the installed ones; None gives the wire's usual one.
+            host: an address of this machine, such as 127.0.0.2.
             port: 0 takes a free one.
             latency, tokens_per_second: for replies that do not say their own; see `Reply`.
             api_key: demanded in the wire's way when given.
@@ -68,6 +70,7 @@ class Simulator:
             api,
             site,
             seed=self.seed,
+            host=host,
             port=port,
             default=default or Reply(),
             latency=latency,

@@ -23,6 +23,7 @@ class Site:
         capabilities: what Ollama says that each model can do.
         lenient: an OpenAI server that ignores fields it does not know, as compatible servers do.
         ready: False makes LocalAI's /readyz answer 503.
+        api_key, further_keys: where there is the first, one of these is demanded; both may change.
         jobs: LocalAI's downloads by uuid.
         pull_s: seconds that a download at an Ollama server takes.
         loaded, unload: the models in memory, with seconds left (infinite: for ever).
@@ -31,6 +32,7 @@ class Site:
     name: str
     models: dict[str, None]
     api_key: str | None = None
+    further_keys: set[str] = field(default_factory=set)
     capabilities: tuple[str, ...] = ("completion", "tools", "thinking", "embedding")
     lenient: bool = False
     ready: bool = True
@@ -39,3 +41,7 @@ class Site:
     jobs: dict[str, Job] = field(default_factory=dict)
     loaded: Callable[[], list[Loaded]] = list
     unload: Callable[[str], None] = lambda _: None
+
+    def takes(self, key: str | None) -> bool:
+        """Whether a request with that key is let in."""
+        return self.api_key is None or key == self.api_key or key in self.further_keys

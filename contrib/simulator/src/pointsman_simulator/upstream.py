@@ -53,6 +53,7 @@ class Upstream:
         site: Site,
         *,
         seed: int,
+        host: str = _HOST,
         port: int = 0,
         default: Reply = _PLAIN,
         latency: float | tuple[float, float] | None = None,
@@ -72,6 +73,7 @@ class Upstream:
         self.counts: Counter[tuple[str, Outcome]] = Counter()
         self._api = wire
         self._seed = seed
+        self._host = host
         self._port = port
         self._vram = vram
         self._gate: VramGate | None = None
@@ -145,9 +147,9 @@ class Upstream:
             lingering_time=0,
         )
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._server, _HOST, self._port, backlog=4096)
+        self._listener = await loop.create_server(self._server, self._host, self._port, backlog=4096)
         self._port = self._listener.sockets[0].getsockname()[1]
-        self.site.origin = f"http://{_HOST}:{self._port}"
+        self.site.origin = f"http://{self._host}:{self._port}"
 
     async def finish(self, *, timeout: float) -> bool:
         """Takes no further connections and lets running requests finish; false when some still run then."""
@@ -209,7 +211,7 @@ class Upstream:
         raw = await request.read() if request.body_exists else b""
         try:
             body = json.loads(raw) if raw else None
-        except ValueError:
+        except (ValueError, RecursionError):  # the real ones, too, call what is nested too deep no JSON
             body = None
         self._arrivals += 1
         record = RequestRecord(

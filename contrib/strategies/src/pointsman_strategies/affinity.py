@@ -18,7 +18,7 @@ from math import log
 from typing import Any
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.plugin import (
     Clock,
@@ -28,6 +28,7 @@ from pointsman.plugin import (
     Member,
     Placing,
     Rng,
+    Secret,
     Strategy,
     StrategyFactory,
     jsonio,
@@ -77,8 +78,8 @@ class AffinitySettings(BaseModel):
         le=100,
         description="times its share of the load; a deployment above it is passed over",
     )
-    key: SecretStr = Field(
-        default=SecretStr(""),
+    key: Secret = Field(
+        default=Secret(""),
         max_length=64,
         description="a secret of up to 64 characters, the same in all processes that should agree; without "
         "it a caller who picks names of conversations can tell which ones meet",
@@ -117,7 +118,7 @@ class Affinity(Strategy):
     ) -> None:
         self._settings = settings or AffinitySettings()
         self._clock = clock
-        self._secret = _secret(self._settings.key.get_secret_value())
+        self._secret = _secret(self._settings.key.reveal())
         load = Fraction(self._settings.max_load).limit_denominator(1_000)
         self._load, self._per = load.numerator, load.denominator
         memory = self._settings.memory << 20
@@ -164,6 +165,15 @@ class Affinity(Strategy):
             room = having if home is not None else self._least_busy(room, unless=having)
         scores = self._scores(notes.key or notes.first or b"", room)
         return room[scores.index(max(scores))]
+
+    scored_by = "weight drawn for the conversation; the highest, unless it or its prompt is somewhere already"
+
+    def scores(self, ready: Sequence[Member], placing: Placing, /) -> Mapping[str, float]:
+        notes = self._notes(placing)
+        key = notes.key or notes.first
+        if key is None:
+            return {}
+        return dict(zip([each.id for each in ready], self._scores(key, ready), strict=True))
 
     def answered(self, member: Member, placing: Placing, now: float, /) -> None:
         notes = self._notes(placing)

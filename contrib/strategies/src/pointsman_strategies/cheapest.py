@@ -14,6 +14,7 @@ from pointsman.plugin import (
     LeastConnections,
     Member,
     Percent,
+    Placing,
     Price,
     Rng,
     Strategy,
@@ -63,10 +64,19 @@ class Cheapest(Strategy):
             if first is None:
                 self._degraded = "no deployment that is ready has a price"
             return self._least.pick(ready, request)
-        prompt, answer = self.tokens(request)
-        costs = [inf if each is None else _expected(each, prompt, answer) for each in prices]
+        costs = self._costs(prices, request)
         most = min(costs) * (1 + self._settings.tolerance)
         return self._least.pick([m for m, cost in zip(ready, costs, strict=True) if cost <= most], request)
+
+    def _costs(self, prices: Sequence[Price | None], request: object) -> list[float]:
+        prompt, answer = self.tokens(request)
+        return [inf if each is None else _expected(each, prompt, answer) for each in prices]
+
+    scored_by = "USD that the call is expected to cost; the lowest, else as least_connections"
+
+    def scores(self, ready: Sequence[Member], placing: Placing, /) -> Mapping[str, float]:
+        costs = self._costs([getattr(member, "price", None) for member in ready], placing.request)
+        return {member.id: cost / 1e6 for member, cost in zip(ready, costs, strict=True)}
 
     def tokens(self, request: object) -> tuple[float, float]:
         """About how many tokens `request` sends and how many come back.

@@ -18,6 +18,7 @@ from pointsman.plugin import (
     Duration,
     Member,
     Outcome,
+    Placing,
     Rng,
     Sample,
     Strategy,
@@ -83,6 +84,12 @@ class PeakEwma(Strategy):
         if now > at:
             seconds *= exp((at - now) / self._settings.decay)
         return seconds * (member.in_flight + 1) / member.weight
+
+    scored_by = "seconds that one more call is expected to cost; the lower of two at random"
+
+    def scores(self, ready: Sequence[Member], _placing: Placing, /) -> Mapping[str, float]:
+        now = self._clock.now()
+        return {each.id: self.cost(each, now) for each in ready}
 
     def observed(self, member: Member, sample: Sample, /) -> None:
         seconds = self._seconds(sample)

@@ -5,9 +5,9 @@ Source: M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing"
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pointsman.plugin import Member, Rng, Strategy, StrategyFactory, system_rng
+from pointsman.plugin import Member, Placing, Rng, Strategy, StrategyFactory, system_rng
 
 
 class PowerOfTwo(Strategy):
@@ -26,6 +26,11 @@ class PowerOfTwo(Strategy):
         first, second = two_of(ready, self._rng)
         # in_flight / weight compared as fractions, in integers
         return second if second.in_flight * first.weight < first.in_flight * second.weight else first
+
+    scored_by = "calls in flight for its weight; the lower of two at random"
+
+    def scores(self, ready: Sequence[Member], _placing: Placing, /) -> Mapping[str, float]:
+        return {each.id: each.in_flight / each.weight for each in ready}
 
 
 def two_of(ready: Sequence[Member], rng: Rng) -> tuple[Member, Member]:

@@ -18,6 +18,7 @@ from pointsman.plugin import (
     Member,
     Outcome,
     Percent,
+    Placing,
     Residency,
     Rng,
     Sample,
@@ -131,6 +132,11 @@ class Warm(Strategy):
         now = self._clock.now()
         seen = [self._residency(member, now) for member in ready]
         return dict(zip([member.id for member in ready], self._costs(ready, seen, now), strict=True))
+
+    scored_by = "seconds until one more call is expected to begin; the lowest"
+
+    def scores(self, ready: Sequence[Member], _placing: Placing, /) -> Mapping[str, float]:
+        return self.costs(ready)
 
     # ── what one more call would meet ────────────────────────────────────────────────────────────────
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pointsman.plugin import ConfigError, SectionFactory, ServiceContext, ServiceFactory
+from pointsman.plugin import ConfigError, Secret, SectionCheck, SectionFactory, ServiceContext, ServiceFactory
 
 if TYPE_CHECKING:
     from pointsman_telemetry.metrics import Metrics
     from pointsman_telemetry.scraping import Scraped
     from pointsman_telemetry.tracing import Tracing
 
+_INSTALL = "try: pip install 'pointsman-telemetry[opentelemetry]'"
 _CLOSE_WITHIN = 5.0
 """Seconds for what is still to be sent, when the router closes."""
 
@@ -65,7 +68,7 @@ class OpenTelemetrySettings(BaseModel):
     endpoint: Annotated[str, AfterValidator(_url)] = Field(
         description="of an OTLP collector over HTTP; spans go to `/v1/traces` below it"
     )
-    headers: dict[str, SecretStr] = Field(
+    headers: dict[str, Secret] = Field(
         default_factory=dict, description="what its requests carry, such as a key"
     )
     service_name: str = Field(default="pointsman", min_length=1, description="`service.name` of the spans")
@@ -92,7 +95,8 @@ class PrometheusService:
 
         context, listen = self._context, self._context.settings.listen
         host, ports = _places(listen)
-        self._metrics = Metrics(context.router, clock=context.clock)
+        surfaces = await asyncio.to_thread(_surfaces)
+        self._metrics = Metrics(context.router, clock=context.clock, surfaces=surfaces)
         try:
             self._scraped = Scraped(host, ports, self._metrics.registry)
         except OSError as error:
@@ -107,6 +111,11 @@ class PrometheusService:
         scraped, self._scraped = self._scraped, None
         if scraped is not None:
             await asyncio.to_thread(scraped.close)
+
+
+def _surfaces() -> Sequence[str]:
+    """By which APIs requests can come through a gateway, which says so of each in a tag."""
+    return [*(each.name for each in entry_points(group="pointsman.surfaces")), "operator"]
 
 
 class OpenTelemetryService:
@@ -124,11 +133,8 @@ class OpenTelemetryService:
 
             from pointsman_telemetry.tracing import Tracing
         except ImportError as error:
-            raise ConfigError(
-                f"opentelemetry: {error.name or 'a package'} is missing; try: "
-                "pip install 'pointsman-telemetry[opentelemetry]'"
-            ) from None
-        headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
+            raise ConfigError(f"{error.name or 'a package'} is missing; {_INSTALL}") from None
+        headers = {name: value.reveal() for name, value in settings.headers.items()}
         exporter = OTLPSpanExporter(f"{settings.endpoint}/v1/traces", headers=headers)
         self._tracing = Tracing(
             self._context.router, exporter, service_name=settings.service_name, sampled=settings.sampled
@@ -139,6 +145,16 @@ class OpenTelemetryService:
         tracing, self._tracing = self._tracing, None
         if tracing is not None:
             await _within(tracing.close)
+
+
+def _installed(_settings: OpenTelemetrySettings, check: SectionCheck) -> None:
+    """What exports is there; looked for and not imported, for `config check` is to be quick."""
+    try:
+        found = find_spec("opentelemetry.exporter.otlp.proto.http")
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        check.problem((), "what sends spans is not installed", _INSTALL, code="PM1406")
 
 
 async def _within(close: Callable[[], None]) -> None:
@@ -154,5 +170,5 @@ SERVICES = (
 )
 SECTIONS = (
     SectionFactory("prometheus", PrometheusSettings, service="prometheus"),
-    SectionFactory("opentelemetry", OpenTelemetrySettings, service="opentelemetry"),
+    SectionFactory("opentelemetry", OpenTelemetrySettings, service="opentelemetry", check=_installed),
 )

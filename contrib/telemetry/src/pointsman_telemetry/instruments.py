@@ -57,6 +57,25 @@ OVERHEAD = Instrument(
     "pointsman_overhead_seconds", "Our own part of a request's time", "surface", OVERHEAD_BUCKETS
 )
 RELOADS = Instrument("pointsman_reloads", "Reloads of the configuration", "result")
+MIRRORED = Instrument(
+    "pointsman_mirror_requests", "Copies of requests that ended, by result", "model to result error"
+)
+MIRROR_DURATION = Instrument(
+    "pointsman_mirror_duration_seconds",
+    "The attempt that answered: `asked` that of the caller, `copy` the other",
+    "model to side",
+    HTTP_BUCKETS,
+)
+MIRROR_FIRST_TOKEN = Instrument(
+    "pointsman_mirror_time_to_first_token_seconds",
+    "The same, to its first content",
+    "model to side",
+    DURATION_BUCKETS,
+)
+MIRROR_COST = Instrument("pointsman_mirror_cost_usd", "What they took", "model to side", parts=10**8)
+MIRROR_FINISH = Instrument(
+    "pointsman_mirror_finishes", "Why the answers to both ended", "model to asked copy"
+)
 HTTP = Instrument("ai_proxy_requests", "Requests over HTTP", "method status")
 HTTP_DURATION = Instrument("ai_proxy_request_duration_seconds", "How long they took", "method", HTTP_BUCKETS)
 REJECTED = Instrument("ai_proxy_rate_limit_rejections", "Requests that came too often")
@@ -77,6 +96,7 @@ GEN_AI_FIRST = Instrument(
 )
 INSTRUMENTS = (
     REQUESTS, DURATION, FIRST_TOKEN, ATTEMPTS, TOKENS, COST, QUEUE, OVERHEAD, RELOADS,
+    MIRRORED, MIRROR_DURATION, MIRROR_FIRST_TOKEN, MIRROR_COST, MIRROR_FINISH,
     HTTP, HTTP_DURATION, REJECTED, GEN_AI_DURATION, GEN_AI_TOKENS, GEN_AI_FIRST,
 )  # fmt: skip
 GAUGES: Mapping[str, tuple[str, str]] = {
@@ -86,7 +106,21 @@ GAUGES: Mapping[str, tuple[str, str]] = {
     "pointsman_breaker_state": ("0 closed, 1 half open, 2 open", "deployment"),
     "ai_proxy_circuit_breaker_state": ("0 closed, 1 half open, 2 open", "service"),
     "pointsman_limit_remaining": ("What a limit lets through at once now", "scope unit"),
+    "pointsman_budget_spent": ("What was used of a budget in its window; money in USD", "rule subject unit"),
+    "pointsman_budget_held": ("What attempts that run may still use of a budget", "rule subject unit"),
+    "pointsman_budget_limit": ("What a budget allows in its window", "rule subject unit"),
+    "pointsman_budgets_failing": ("1 while what was spent of budgets cannot be kept", ""),
     "pointsman_state_available": ("1 while the store of shared limits answers, 0 while it is away", "store"),
+    "pointsman_credential_expires_seconds": (
+        "Seconds until the last credential of a provider ends, 0 where none is usable; those without an end "
+        "have none",
+        "provider",
+    ),
+    "pointsman_audit_waiting": ("Audit records that are not kept yet", "sink"),
+    "pointsman_audit_dropped": ("Audit records that are lost, each counted in a gap", "sink"),
+    "pointsman_audit_failing": ("1 while an audit sink cannot write", "sink"),
+    "pointsman_audit_disk": ("How often its disk was full, failed otherwise, or was slow", "sink kind"),
+    "pointsman_config_refused": ("1 while the latest configuration is wrong and the one before is used", ""),
     "pointsman_build_info": ("Always 1", "version"),
 }
 """What is so now: name → what it says, labels."""

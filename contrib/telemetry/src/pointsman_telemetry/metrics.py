@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from functools import cached_property
 from itertools import compress
+from math import inf
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from pointsman import Router
-from pointsman.plugin import AttemptEnded, Clock, Queued, Reloaded, RequestEnded, StateChanged
+from pointsman.plugin import AttemptEnded, Clock, Mirrored, Queued, Reloaded, RequestEnded, StateChanged
 from pointsman_telemetry import instruments as table
 from pointsman_telemetry.instruments import GAUGES, INSTRUMENTS, Children
 from pointsman_telemetry.names import OPERATIONS
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import GaugeMetricFamily, Metric
 
-    from pointsman import DeploymentStatus, LimitStatus
+    from pointsman import AuditStatus, BudgetAccount, CredentialStatus, DeploymentStatus, LimitStatus
 
 BREAKER = {"closed": 0, "half_open": 1, "open": 2, "forced_open": 2, "disabled": 0}
 """The number of a breaker's state."""
@@ -36,6 +37,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _TOKENS = ("prompt", "completion", "cached", "cache_write", "reasoning")
 _WAITING_AT_MOST = 10_000
 """Requests in queues of which the beginning is remembered."""
+_MOST_BUDGETS = 1_000
+"""That are shown in a scrape: each is three series."""
 _STATES_WITHIN = 2.0
 """Seconds for which a scrape from another thread waits for the router's."""
 
@@ -103,6 +106,7 @@ class Metrics:
             router.listen(self._queued, kinds=[Queued]),
             router.listen(self._reloaded, kinds=[Reloaded]),
             router.listen(self._state_changed, kinds=[StateChanged]),
+            router.listen(self._mirrored, kinds=[Mirrored]),
         ]
 
     @cached_property
@@ -237,6 +241,22 @@ class Metrics:
     def _state_changed(self, event: StateChanged) -> None:
         self._stores[event.store] = event.available
 
+    def _mirrored(self, event: Mirrored) -> None:
+        of, where = self._of, (self.topology.model(event.model), self.topology.model(event.to))
+        of[table.MIRRORED][*where, event.result, event.error].value += 1
+        of[table.MIRROR_COST][*where, "copy"].value += event.cost_microcents or 0
+        if event.result != "ok":
+            return  # what was not answered is compared with nothing
+        of[table.MIRROR_COST][*where, "asked"].value += event.asked_cost_microcents or 0
+        of[table.MIRROR_FINISH][*where, event.asked_finish_reason, event.finish_reason].value += 1
+        for side, seconds, first_token in (
+            ("asked", event.asked_seconds, event.asked_first_token),
+            ("copy", event.seconds, event.first_token),
+        ):
+            of[table.MIRROR_DURATION][*where, side].observe(seconds)
+            if first_token is not None:
+                of[table.MIRROR_FIRST_TOKEN][*where, side].observe(first_token)
+
     # ── what is so now ───────────────────────────────────────────────────────────────────────────────
 
     def states(self) -> Iterator[Metric]:
@@ -254,7 +274,14 @@ class Metrics:
             found["pointsman_state_available"].add_metric([store], int(available))
         remaining = dict[tuple[str, str], float]()  # several deployments may share a limit
         seen = set[str]()  # and several models a deployment
-        for name, pool in self._router.status().models.items():
+        status = self._router.status()
+        refused = status.configuration.refused is not None
+        found["pointsman_config_refused"].add_metric([], int(refused))
+        for provider, left in _credentials_end(status.credentials).items():
+            found["pointsman_credential_expires_seconds"].add_metric([provider], left)
+        for sink in status.audit:
+            _add_audit(found, sink)
+        for name, pool in status.models.items():
             lacks = float(pool.degraded is not None)
             found["pointsman_strategy_degraded"].add_metric([name, pool.strategy], lacks)
             if pool.queue is not None:
@@ -266,6 +293,10 @@ class Metrics:
                     remaining |= _remaining(each.limits)
         for labels, value in remaining.items():
             found["pointsman_limit_remaining"].add_metric(labels, value)
+        for account in status.budgets[:_MOST_BUDGETS]:
+            _add_budget(found, account)
+        if status.budgets:
+            found["pointsman_budgets_failing"].add_metric([], int(bool(status.budgets_trouble)))
         return iter(found.values())
 
     def collected(self) -> Iterator[Metric]:
@@ -301,11 +332,36 @@ def _running() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+def _add_budget(found: dict[str, GaugeMetricFamily], account: BudgetAccount) -> None:
+    money = account.unit == "microcents"
+    labels = [account.rule, account.subject, "usd" if money else account.unit]
+    for name, amount in (("spent", account.spent), ("held", account.held), ("limit", account.limit)):
+        found[f"pointsman_budget_{name}"].add_metric(labels, amount / 1e8 if money else amount)
+
+
 def _add_deployment(found: dict[str, GaugeMetricFamily], state: DeploymentStatus) -> None:
     id, breaker = state.id, BREAKER[state.breaker.state]
     found["pointsman_in_flight"].add_metric([id], state.in_flight)
     found["pointsman_breaker_state"].add_metric([id], breaker)
     found["ai_proxy_circuit_breaker_state"].add_metric([id], breaker)
+
+
+def _credentials_end(told: Iterable[CredentialStatus]) -> dict[str, float]:
+    """Seconds until the last credential of each provider ends; without those of which one has no end."""
+    left = dict[str, float]()
+    for each in told:
+        usable = each.state in ("in_use", "ready", "resting")
+        mine = (inf if each.seconds_left is None else each.seconds_left) if usable else 0.0
+        left[each.provider] = max(left.get(each.provider, 0.0), mine)
+    return {provider: seconds for provider, seconds in left.items() if seconds != inf}
+
+
+def _add_audit(found: dict[str, GaugeMetricFamily], state: AuditStatus) -> None:
+    found["pointsman_audit_waiting"].add_metric([state.sink], state.waiting)
+    found["pointsman_audit_dropped"].add_metric([state.sink], state.dropped)
+    found["pointsman_audit_failing"].add_metric([state.sink], int(bool(state.trouble)))
+    for kind in ("disk_full", "io_errors", "slow"):
+        found["pointsman_audit_disk"].add_metric([state.sink, kind], getattr(state, kind))
 
 
 def _remaining(limits: Iterable[LimitStatus]) -> dict[tuple[str, str], float]:

@@ -91,7 +91,7 @@ class Claude:
             given = call.headers.get("x-api-key") or bearer(call.headers)
             if given is None:
                 return self._error(call, 401, "authentication_error", "x-api-key header is required")
-            if given != site.api_key:
+            if not site.takes(given):
                 return self.error(call, 401, "authentication", "")
         if "anthropic-version" not in call.headers:
             return self._error(call, 400, _BAD, "anthropic-version: header is required")

@@ -59,7 +59,7 @@ class LocalAI:
             return None
         headers = call.headers
         given = (bearer(headers), headers.get("x-api-key"), headers.get("xi-api-key"))
-        return None if site.api_key in given else self.error(call, 401, "authentication", "")
+        return None if any(map(site.takes, given)) else self.error(call, 401, "authentication", "")
 
     def manage(self, call: Call, site: Site) -> Answer | None:
         path = call.path.removeprefix("/v1")

@@ -67,7 +67,7 @@ class Ollama:
     default_models: tuple[str, ...] = ("llama3.2",)
 
     def refuse(self, call: Call, site: Site) -> Answer | None:
-        if site.api_key is None or bearer(call.headers) == site.api_key:
+        if site.takes(bearer(call.headers)):
             return None
         body = {"error": "unauthorized", "signin_url": f"{site.origin}/connect?name={site.name}"}
         return json_answer(401, body, content_type=_JSON)

@@ -50,7 +50,7 @@ class OpenAI:
     default_models: tuple[str, ...] = ("gpt-4.1-mini",)
 
     def refuse(self, call: Call, site: Site) -> Answer | None:
-        if site.api_key is None or bearer(call.headers) == site.api_key:
+        if site.takes(bearer(call.headers)):
             return None
         if bearer(call.headers) is None:
             return self._bad(call, "You didn't provide an API key.", code=None, status=401)

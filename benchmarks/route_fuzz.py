@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -57,7 +58,7 @@ class Served(Struct, frozen=True, eq=False):
 @asynccontextmanager
 async def gateway_in_front_of(upstream: Upstream) -> AsyncIterator[Served]:
     """With keys, for callers without one on this machine too, and small limits."""
-    config = {
+    config: dict[str, Any] = {
         "providers": {"up": {"type": upstream.wire, "base_url": upstream.base_url}},
         "models": {MODEL: {"deployments": [f"up/{next(iter(upstream.site.models))}"], "retry": "none"}},
         "timeouts": {"total": "2s", "first_token": "1s", "idle": "1s"},
@@ -71,6 +72,16 @@ async def gateway_in_front_of(upstream: Upstream) -> AsyncIterator[Served]:
         ],
     }
     settings = {"listen": "127.0.0.1:0", "access": access, "body_limit": BODY_LIMIT}
+    with TemporaryDirectory() as folder:
+        config["callers"] = {"database": f"{folder}/keys.db", "pepper": "p" * 32}
+        async with _served(config, settings, upstream) as served:
+            yield served
+
+
+@asynccontextmanager
+async def _served(
+    config: Mapping[str, Any], settings: Mapping[str, Any], upstream: Upstream
+) -> AsyncIterator[Served]:
     async with (
         Router.from_config(config, rng=random.Random(1)) as router,
         Gateway(router, GatewaySettings.model_validate(settings)) as gateway,

@@ -28,7 +28,7 @@ from typing import Any
 from pointsman._internal import jsonio
 from pointsman.errors import PointsmanError
 from pointsman.http.framing import SseEvent
-from pointsman.types import EmbedRequest, StreamEvent
+from pointsman.types import EmbedRequest, JsonObject, StreamEvent
 from pointsman.wire.error_body import MARKS
 from pointsman.wire.surrogates import SurrogateHalves
 from pointsman_openai import answers, shapes
@@ -120,8 +120,11 @@ class CarefulDecoder(ChatDecoder):
     def _take_usual(self, data: bytes, events: list[StreamEvent]) -> bool:
         return False
 
+    def _learn_piece(self, chunk: JsonObject, data: bytes, events: Sequence[StreamEvent]) -> None:
+        pass
 
-HOW_IT_READS = ("_alike", "_quick", "_missed")
+
+HOW_IT_READS = ("_alike", "_quick", "_missed", "_nearest", "_pieces")
 """Of a decoder, what says nothing about what it has read."""
 
 
@@ -336,7 +339,8 @@ def _some(rng: random.Random, members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(rng: random.Random) -> Any:
-    return rng.choice(TEXTS if rng.random() < 0.8 else ODD_TEXTS)
+    # A copy: what is damaged in one case would be another text in the next.
+    return deepcopy(rng.choice(TEXTS if rng.random() < 0.8 else ODD_TEXTS))
 
 
 @dataclass(frozen=True)

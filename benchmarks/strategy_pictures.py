@@ -147,7 +147,11 @@ def pictures() -> dict[str, str]:
     """All pictures by the names of their files."""
     kinds: dict[str, tuple[Callable[[Clock], Strategy], int, str]] = {
         "round_robin": (lambda _clock: RoundRobin(), 0, "in turn, whatever the weights and the times"),
-        "weighted": (lambda _clock: Weighted(), 0, "c has weight 2 and gets two of five, evenly spread"),
+        "weighted": (
+            lambda _clock: Weighted(),
+            0,
+            "c has weight 2 and gets two of every five, mixed with the others",
+        ),
         "least_connections": (
             lambda _clock: LeastConnections(),
             0,

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Generator
 
 import pytest
-from canaries import found_in
+from canary_guard import MARK, CanaryGuard, allowed_without_reason, watch, watch_metrics
 from hypothesis import HealthCheck, settings
 from wheelhouse import Wheelhouse
 
@@ -25,8 +25,26 @@ LONG = ("tests/packaging/test_scaffold.py", "tests/examples/", "tests/contrib/ga
 """What takes minutes in one file, most of them in other programs."""
 
 
+GUARD = CanaryGuard()
+PATCH = pytest.MonkeyPatch()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the guard see what tests catch and are shown."""
+    config.addinivalue_line("markers", f"{MARK}(*where, reason): may let a canary out there")
+    watch(GUARD, PATCH)
+    config.add_cleanup(PATCH.undo)
+
+
+def pytest_runtest_setup() -> None:
+    GUARD.begin()
+    watch_metrics(GUARD, PATCH)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what is long, or one core waits for the last file of the other."""
+    if unsaid := list(allowed_without_reason(items)):
+        raise pytest.UsageError(f"{MARK} needs places and a reason: {', '.join(unsaid)}")
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
@@ -43,10 +61,11 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Looks for canaries in what a test has printed and logged."""
+    """Looks for canaries in what a test has let out."""
     report = yield
-    shown = "\n".join(text for _name, text in report.sections)
-    if report.passed and (found := found_in(shown)):
-        report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} let out, at {call.when}: {', '.join(found)}"
+    if report.passed:
+        printed = "\n".join(text for name, text in report.sections if name.endswith(call.when))
+        if found := GUARD.found(item, call.when, printed):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} let out, at {call.when}: {'; '.join(found)}"
     return report

@@ -241,7 +241,12 @@ def picture(results: Results) -> str:
 
 def _bars(title: str, values: dict[str, float], *, y: int) -> list[str]:
     decades = max(1.0, max((log10(value) for value in values.values()), default=1.0))
-    parts = [f'<text x="8" y="{y + 18}" font-weight="bold">{title}</text>']
+    # Without the second text a bar twice as long would be read as twice the cost.
+    parts = [
+        f'<text x="8" y="{y + 18}" font-weight="bold">{title}</text>'
+        f'<text x="{_LEFT + _WIDTH + 82}" y="{y + 18}" text-anchor="end" fill="#555">'
+        "logarithmic; shorter is better</text>"
+    ]
     for row, (client, value) in enumerate(sorted(values.items(), key=lambda each: each[1])):
         top = y + 28 + row * _ROW
         length = max(2.0, _WIDTH * log10(max(value, 1.0)) / decades)

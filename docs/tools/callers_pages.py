@@ -54,7 +54,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Errors": ("pointsman.errors",),
     "Events": ("pointsman.events",),
     "Prices": ("pointsman.prices",),
-    "Status": ("pointsman.reports", "pointsman.status"),
+    "Status": ("pointsman.explanations", "pointsman.reports", "pointsman.status"),
     "Values": ("__version__", "replace"),
 }
 """The headings, each with names that stand below it, and with modules whose other names do."""
@@ -231,12 +231,13 @@ def tree() -> Iterator[str]:
 def errors_table() -> Iterator[str]:
     """Every error that a call can end with, with its code and what the router does about it."""
     yield from (
-        "| error | `code` | what it says | what the router did about it |",
-        "| --- | --- | --- | --- |",
+        "| error | `code` | another deployment | the same one later | a fallback on |",
+        "| --- | --- | --- | --- | --- |",
     )
     for kind in _call_errors():
-        said = cell(first_paragraph(kind.__doc__ or ""))
-        yield f"| {_link(kind)} | `{kind.code}` | {said} | {_what_follows(kind)} |"
+        elsewhere, later = ("yes" if does else "" for does in (kind.retry_elsewhere, kind.retry_same))
+        fallback = f"`{kind.fallback_on}`" if kind.try_fallback else ""
+        yield f"| {_link(kind)} | `{kind.code}` | {elsewhere} | {later} | {fallback} |"
 
 
 def _call_errors() -> list[type[CallError]]:

@@ -28,6 +28,7 @@ _WRITTEN_BY_PLUGINS = (
         "StreamFilter",
         "Selector",
         "PriceSource",
+        "Discovery",
         "Service",
         "Dialect",
         "EventStream",

@@ -2,8 +2,8 @@
 
     uv run python docs/tools/terminal_picture.py
 
-The configuration is that of the README, with simulated upstreams behind it. What the commands print is taken
-from a terminal of their own; addresses are shown as the README has them.
+The configuration is that of the README, with simulated upstreams behind it and the price that OpenAI asks.
+What the commands print is taken from a terminal of their own; addresses are shown as the README has them.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ SHOWN = (
     'pointsman ask -m assistant "Why is the sky blue?" --trace',
     "pointsman explain assistant",
 )
-ANSWER = "Air scatters short waves more than long ones, so the light that comes from all sides is blue."
-COLUMNS = 100
+ANSWER = "Air scatters short waves more than long ones, so light from all sides is blue."
+PRICED = "{provider: openai, model: gpt-5-mini, price: {input: 0.25, output: 2}}"
+COLUMNS = 80
 
 
 async def printed() -> list[tuple[str, str]]:
@@ -52,6 +53,7 @@ async def printed() -> list[tuple[str, str]]:
         )
         written = written.replace("http://127.0.0.1:11434", gpu.base_url)
         written = written.replace("type: openai,", f'type: openai, base_url: "{cloud.base_url}",')
+        written = written.replace("openai/gpt-5-mini", PRICED)
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "pointsman.yaml").write_text(written, "utf-8")
             told = [(command, await asyncio.to_thread(_run, command, folder)) for command in SHOWN]

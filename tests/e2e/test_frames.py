@@ -18,8 +18,9 @@ import frames
 
 # What the core may take of a call, as `benchmarks/frames.py` counts it today. Who makes the way shorter writes
 # the new figures here; 45 frames and 15 returns were the goal for a chat. Two frames of each are what it costs,
-# which is known of a server on this machine: nothing.
-BOUNDS = {"chat": {"frames": 37, "returns": 9}, "stream": {"frames": 150, "returns": 57}}
+# which is known of a server on this machine: nothing. Six of a stream's are the length of an answer whose upstream
+# counts nothing, as this one: else nobody would pay for it.
+BOUNDS = {"chat": {"frames": 37, "returns": 9}, "stream": {"frames": 156, "returns": 57}}
 
 
 @pytest.fixture(scope="module")

@@ -44,8 +44,9 @@ def test_a_run_measures_a_gateway_and_a_relay_and_says_which_goals_are_met() -> 
     for case in ("whole", "stream"):
         assert found["figures"][case].keys() == {"relay", "pointsman"}
         for figures in found["figures"][case].values():
-            assert figures["cpu_us"] > 0
             assert (figures["calls"], figures["failed"]) == (16, 0)
+    # Some kernels count the time of processes in steps of 10 ms, of which 16 calls need none; the longest case does.
+    assert found["figures"]["protocol at 128"]["pointsman"]["cpu_us"] > 0
     assert found["figures"]["protocol at 128"]["pointsman"]["calls"] >= 128
     beside_others = [each["passed"] for each in found["goals"] if each["goal"] == 1]
     assert set(beside_others) == {None}, "neither nginx nor Envoy were asked"

@@ -27,9 +27,10 @@ def check(soak: benchmark.Soak, calls: int) -> None:
     assert soak.ends["answer"] > 0.7 * calls
     assert soak.ends["MidStreamError"] > 0
     assert soak.faults > 0.1 * soak.attempts
-    # Per call it would be one object at least, if calls left something behind. An idle connection has some 30.
+    # Per call it would be one object at least, if calls left something behind. What idle connections hold on to of
+    # their last call, and what other tests left to end, comes and goes by a hundred or two: half of one is between.
     connections = max(0, soak.samples[-1].descriptors - soak.warm.descriptors)
-    assert soak.growth_objects < 0.1 * calls + 50 * connections
+    assert soak.growth_objects < 0.5 * (calls - soak.warm.calls) + 50 * connections
 
 
 def test_calls_in_memory_leave_nothing_behind() -> None:

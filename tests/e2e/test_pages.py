@@ -13,6 +13,7 @@ import runpy
 import warnings
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from gateways import gateway_for
@@ -50,6 +52,12 @@ _TUTORIAL = "tests/packaging/test_tutorial.py::test_the_tutorial_shows_what_one_
 _QUICKSTART = "tests/contrib/cli/test_cli_quickstart.py::test_the_page_does_what_it_shows"
 _OPERATIONS = "tests/contrib/cli/test_cli_operations_page.py::test_the_example_does_what_the_page_shows"
 _CONFIGURATION = "tests/core/config/test_config.py::test_the_examples_of_the_page_are_what_they_say"
+_DIALECTS = "tests/contrib/dialects/test_page.py::test_the_files_of_the_page_become_what_it_shows"
+_CONVERTED = "tests/contrib/cli/test_cli_convert.py::test_a_file_that_is_there_is_written_over_only_by_force"
+_VERIFIER = (
+    "tests/core/audit_log/test_verify.py::test_whatever_is_done_to_a_log_is_found_with_its_first_number"
+)
+_KEYS_OF_CALLERS = "tests/contrib/callers/test_keys_page.py::test_every_setting_member_and_command_is_there"
 _FRAMEWORKS = "tests/e2e/test_frameworks_page.py::test_each_program_of_the_page_is_run_here"
 _RECIPES = "tests/e2e/test_recipes_page.py::test_a_recipe_runs_as_it_stands"
 _TYPED = (
@@ -58,6 +66,13 @@ _TYPED = (
 _TESTING = "tests/e2e/test_testing_page.py::test_the_tests_of_the_page_pass"
 _SIMULATED = "tests/e2e/test_testing_page.py::test_the_command_of_the_page_starts_what_it_says"
 _CLIENTS = "tests/contrib/gateway/test_env.py::test_what_is_printed_can_be_read_by_whoever_it_is_for"
+_KEYS = "tests/contrib/keystore/test_keys_page.py::test_each_command_of_the_page_prints_what_stands_below_it"
+_COMMANDS = "tests/contrib/cli/test_cli_manual.py::test_the_command_takes_the_line"
+_FORECAST = (
+    "tests/contrib/forecast/test_forecast_page.py::test_the_example_prints_and_draws_what_the_page_shows"
+)
+_CASES = "tests/contrib/cli/test_cli_trying_page.py::test_the_cases_of_the_page_are_as_it_says"
+_EXPLAINED = "tests/contrib/cli/test_cli_trying_page.py::test_a_call_goes_where_the_page_says"
 _BACKWARDS = "tests/core/plugins/test_hookspecs.py::test_the_provider_without_http_of_the_example_answers_in_whole_and_in_a_stream"
 
 ELSEWHERE = (
@@ -75,13 +90,48 @@ ELSEWHERE = (
         "tests/packaging/test_scaffold.py::test_its_own_tests_pass_as_they_are_written",
         "plugins new",
     ),
-    Elsewhere("docs/clients.md", "python", 2, _CLIENTS),
-    Elsewhere("docs/clients.md", "yaml", 2, _CLIENTS),
-    Elsewhere("docs/clients.md", "sh", 7, _CLIENTS),
+    Elsewhere(
+        "docs/audit.md", "console", 1, "an example; tests/contrib/audit/test_audit_command.py", "evidence"
+    ),
+    Elsewhere("docs/cli.md", "sh", 59, _COMMANDS),
+    Elsewhere("docs/clients.md", "python", 4, _CLIENTS),
+    Elsewhere("docs/clients.md", "yaml", 3, _CLIENTS),
+    Elsewhere("docs/clients.md", "sh", 8, _CLIENTS),
     Elsewhere("docs/configuration.md", "yaml", 1, _CONFIGURATION, "stratgey"),
     Elsewhere(
         "docs/configuration.md", "yaml", 1, "it pins distributions that are not installed", "plugins: {allow"
     ),
+    Elsewhere("docs/dialects.md", "console", 1, _CONVERTED),
+    Elsewhere("docs/audit.md", "python", 1, _VERIFIER),
+    Elsewhere("docs/keys.md", "console", 1, _KEYS),
+    Elsewhere("docs/keys.md", "sh", 2, _KEYS_OF_CALLERS),
+    Elsewhere("docs/security.md", "sh", 1, "two lines for openssl", "openssl"),
+    Elsewhere("docs/dialects.md", "yaml", 3, _DIALECTS),
+    Elsewhere("docs/forecast.md", "yaml", 1, _FORECAST, "traffic:"),
+    Elsewhere("docs/forecast.md", "console", 1, _FORECAST, "--traffic"),
+    Elsewhere(
+        "docs/forecast.md", "console", 1, "an example; see tests/contrib/forecast/test_fitted.py", "--from"
+    ),
+    Elsewhere("docs/trying.md", "yaml", 1, _CASES, "cases:"),
+    Elsewhere("docs/trying.md", "console", 1, _CASES, "--test"),
+    Elsewhere("docs/trying.md", "console", 1, _EXPLAINED, "--require"),
+    Elsewhere(
+        "docs/trying.md",
+        "console",
+        1,
+        "an example; tests/contrib/forecast/test_replayed.py prints the like",
+        "--replay",
+    ),
+    Elsewhere("docs/spending.md", "sh", 1, "tests/contrib/callers/test_spending.py::test_it_is_drawn"),
+    Elsewhere("contrib/database/README.md", "console", 1, "a line for pip", "pip install"),
+    Elsewhere(
+        "contrib/database/README.md",
+        "console",
+        1,
+        "tests/contrib/callers/test_spending.py::test_db_status_and_migrate_bring_the_tables_there",
+        "pointsman db",
+    ),
+    Elsewhere("contrib/forecast/README.md", "console", 1, "an example; docs/forecast.md has one that is run"),
     Elsewhere("docs/gateway.md", "console", 1, "they serve until they are ended; see test_gateway_process"),
     Elsewhere("docs/observability.md", "console", 1, "it prints a path of this machine"),
     Elsewhere("docs/operations.md", "python", 1, _OPERATIONS),
@@ -126,6 +176,7 @@ ELSEWHERE = (
     *(
         Elsewhere(f"docs/plugins/{page}.md", "yaml", 1, _PLUGIN_PAGES)
         for page in (
+            "discovery",
             "guard",
             "openai-compatible",
             "prices",
@@ -145,6 +196,14 @@ ELSEWHERE = (
         "python",
         1,
         "tests/core/testing/test_testing_page.py::test_the_real_upstream_of_the_page_is_recorded_and_replayed",
+        "LiveContract",
+    ),
+    Elsewhere(
+        "docs/plugins/testing.md",
+        "python",
+        1,
+        "tests/core/testing/test_canaries.py::test_the_test_of_the_page_passes",
+        "pointsman_canary",
     ),
     Elsewhere(
         "docs/plugins/testing.md",
@@ -270,14 +329,25 @@ def have_samples(text: str) -> None:
         if suffix in SAMPLES:
             Path(name).write_bytes(SAMPLES[suffix])
         elif suffix == ".pem":
-            Path(name).write_bytes(private_key())
+            certificate = re.search(r"\b(?:ca|client|gateway)\.pem$", name)
+            Path(name).write_bytes((certified() if certificate else private_key())[0])
 
 
 @cache
-def private_key() -> bytes:
+def private_key() -> tuple[bytes, ed25519.Ed25519PrivateKey]:
     key = ed25519.Ed25519PrivateKey.generate()
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    return key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    return key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain), key
+
+
+@cache
+def certified() -> tuple[bytes, x509.Certificate]:
+    """A certificate of that key, which it has signed itself."""
+    key, name = private_key()[1], x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sample")])
+    begins = datetime(2026, 1, 1, tzinfo=UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, begins, begins + timedelta(days=36_500))
+    signed = made.sign(key, None)
+    return signed.public_bytes(serialization.Encoding.PEM), signed
 
 
 def configuration_for(block: Block) -> str:

@@ -35,6 +35,7 @@ KIND_OF = {
     "pointsman.audit": "audit",
     "pointsman.guards": "guard",
     "pointsman.surfaces": "surface",
+    "pointsman.discovery": "discovery",
 }
 
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, SecretStr
 from wrong_around import Open, Small
 from wrong_beside import Fresh, Keys, Lodger, Old, Sink
 from wrong_deciding import First, Forgetful, Thrice
+from wrong_discovery import Registry
 from wrong_offered import CommandTests, SectionTests, Spending, command
 from wrong_prices import HERE, Listed
 from wrong_state import StoreTests
@@ -35,6 +36,7 @@ from pointsman.plugin import (
     Event,
     Failure,
     ForeignDocument,
+    Found,
     KnownModel,
     Member,
     MemoryStore,
@@ -448,6 +450,25 @@ class Free(Listed):
 class LengthsForAll(Listed):
     def look(self, type: str, model: str, base_url: str | None, /) -> Any:
         return super().look(type, model, base_url) or KnownModel(context_window=8192)
+
+
+# ── discoveries ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@right("It finds the servers in another order each time, as resolvers do.")
+class FindsInTurns(Registry):
+    turn = 0
+
+    def places(self) -> list[str]:
+        self.turn += 1
+        return super().places()[:: -1 if self.turn % 2 else 1]
+
+
+@right("It finds models alone.")
+class FindsModels(Registry):
+    async def find(self) -> Any:
+        await super().find()
+        return Found(models=["llama3.2"])
 
 
 # ── surfaces ─────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import msgspec
 from hand import Hand
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 from toys import (
     OPTIONS,
     USAGE,
@@ -44,6 +44,7 @@ from pointsman.plugin import (
     Provider,
     ProviderContext,
     ProviderFactory,
+    Secret,
     SseEvent,
     SseFramer,
     StreamEvent,
@@ -577,7 +578,7 @@ class AliasedSettings(BaseModel):
 
     keep_alive: str = Field("5m", alias="keepAlive")
     voices: dict[str, list[str]] = Field(default_factory=dict, alias="voiceTable")
-    api_secret: SecretStr | None = Field(None, alias="apiSecret")
+    api_secret: Secret | None = Field(None, alias="apiSecret")
 
 
 class AliasedTests(ToyTests):

@@ -22,6 +22,7 @@ from pointsman.plugin import (
     Outgoing,
     RefreshingAuth,
     RequestEnded,
+    RequestStarted,
     Secret,
     SigningAuth,
 )
@@ -274,7 +275,7 @@ class Sink:
         pass
 
 
-@wrong("AUDIT-01", "Its end has to be awaited.", *(f"AUDIT-{n:02d}" for n in range(2, 9)))
+@wrong("AUDIT-01", "Its end has to be awaited.", *(f"AUDIT-{n:02d}" for n in range(2, 11)))
 class PromisesAnEnd(Sink):
     async def close(self) -> Any:
         pass
@@ -292,6 +293,17 @@ class SlowSink(Sink):
     def __call__(self, event: Event) -> Any:
         if isinstance(event, RequestEnded):
             time.sleep(0.06)
+
+
+@wrong("AUDIT-03", "It writes of requests at once, to a quick disk.")
+class WritesAtOnce(Sink):
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.file = directory / "events.log"
+
+    def __call__(self, event: Event) -> Any:
+        with self.file.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(str(event))
 
 
 @wrong("AUDIT-04", "It takes events under a lock.")
@@ -314,7 +326,14 @@ class LeavesAThread(Sink):
 
 @wrong("AUDIT-06", "It knows each kind of event by its name, and no others.")
 class KnowsAll(Sink):
-    names: ClassVar = {"AttemptEnded", "RequestEnded", "BreakerChanged", "HealthChanged", "Reloaded"}
+    names: ClassVar = {
+        "AttemptEnded",
+        "RequestEnded",
+        "BreakerChanged",
+        "HealthChanged",
+        "Reloaded",
+        "CallerRefused",
+    }
 
     def __call__(self, event: Event) -> Any:
         if type(event).__name__ not in self.names:
@@ -335,6 +354,40 @@ class LeavesItsFile(Sink):
         super().__init__(directory)
         self.file = (directory / "audit").open("ab")
         self.kept.append(self.file)
+
+
+@wrong("AUDIT-09", "It writes in the turn in which a request comes.", alone=True)
+class SlowToTake(Sink):
+    async def admit(self, started: RequestStarted) -> None:
+        self.write()
+
+    def write(self) -> None:
+        time.sleep(0.06)
+
+
+@wrong("AUDIT-10", "It takes a request whatever happens to whom it is of.")
+class Stubborn(Sink):
+    async def admit(self, started: RequestStarted) -> None:
+        until = asyncio.get_running_loop().time() + 0.1
+        ended, cancelled = asyncio.Event(), False
+        asyncio.get_running_loop().call_at(until, ended.set)
+        while cancelled or not ended.is_set():
+            try:
+                await (asyncio.sleep(0.01) if cancelled else ended.wait())
+            except asyncio.CancelledError:
+                cancelled = True
+
+
+@wrong("AUDIT-11", "It waits for a writer that has gone home.")
+class WaitsInVain(Sink):
+    closed = False
+
+    async def admit(self, started: RequestStarted) -> None:
+        if self.closed:
+            await asyncio.Event().wait()
+
+    def close(self) -> Any:
+        self.closed = True
 
 
 # ── services ─────────────────────────────────────────────────────────────────────────────────────────

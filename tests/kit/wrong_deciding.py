@@ -96,6 +96,19 @@ class Forgetful(First):
         return {"count": self.count}
 
 
+@wrong("STRATEGY-22", "To ask what it goes by is a step.")
+class CountsQuestions(First):
+    scored_by = "turn"
+    count = 0
+
+    def pick(self, ready: Sequence[Member], request: object, /) -> Member:
+        return ready[self.count % len(ready)]
+
+    def scores(self, ready: Sequence[Member], placing: Placing, /) -> dict[str, float]:
+        self.count += 1
+        return {each.id: float(self.count) for each in ready}
+
+
 @wrong("STRATEGY-08", "It believes every state.")
 class Credulous(Forgetful):
     def restore(self, state: Any, /) -> None:

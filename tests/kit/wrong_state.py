@@ -43,7 +43,7 @@ class ByItselfTests(StoreTests):
 @wrong(
     "STATE-02",
     "Each router has one of its own.",
-    *(f"STATE-{n:02d}" for n in (4, 5, 6, 7, 8, 9, 10, 11, 12)),
+    *(f"STATE-{n:02d}" for n in (4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15)),
 )
 class OneEach(Sound):
     tried_by = ByItselfTests
@@ -137,3 +137,25 @@ class LeavesATask(Sound):
     async def admit(self, admission: Any, /) -> Any:
         self.task = asyncio.ensure_future(asyncio.Event().wait())
         return await super().admit(admission)
+
+
+@wrong("STATE-14", "It settles a budget as often as it is told.", "STATE-15")
+class SettlesAgain(Sound):
+    async def settle_holds(self, settlements: Any, /) -> None:
+        now = self._clock.wall()
+        for each in settlements:
+            for take, used in zip(each.hold.takes, each.used, strict=True):
+                budget = self._budget(take, now)
+                budget.held.pop(each.hold.id, None)
+                budget.spent[take.window.part(now)] += used
+
+
+@wrong("STATE-15", "What nobody renews is given back.")
+class ForgetsHolds(Sound):
+    async def hold(self, hold: Any, /) -> Any:
+        now = self._clock.wall()
+        for take in hold.takes:
+            held = self._budgets[take.account].held if take.account in self._budgets else {}
+            for id in [id for id, each in held.items() if each[2] <= now]:
+                del held[id]
+        return await super().hold(hold)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ from pointsman.testing import SurfaceHost
 from pointsman.testing.contract import CannedAsk, SurfaceContract
 
 WHOLE = {"model": "small-7f", "question": "Is it raining?"}
-NEEDS_NONE = tuple(f"SURFACE-{n:02d}" for n in range(3, 14))
+NEEDS_NONE = tuple(f"SURFACE-{n:02d}" for n in range(3, 15))
 """What nobody can try of one that cannot be made."""
 _FAULTS = {"overloaded": 503, "upstream": 502, "timeout": 504, "internal": 500}
 
@@ -238,6 +239,13 @@ class Leaves(Asks):
     async def models(self, asked: SurfaceRequest) -> WholeReply:
         self.task = asyncio.get_running_loop().create_task(asyncio.sleep(3600))
         return await super().models(asked)
+
+
+@wrong("SURFACE-14", "It waits on the loop.")
+class Blocks(Asks):
+    def understood(self, body: dict[str, Any]) -> Understood:
+        time.sleep(0.15)
+        return super().understood(body)
 
 
 class Prompts(Asks):

@@ -43,6 +43,8 @@ urls["own"] = f"http://127.0.0.1:{own.server_port}"
 for word, wire, variables, commands in json.loads(sys.argv[1]):
     os.chdir(word)
     os.environ.update(dict.fromkeys(variables, urls[wire]))
+    with open("servers.txt", "w") as servers:  # as the page of a discovery has one write
+        servers.write(urls[wire])
     print(json.dumps({"word": word, "codes": [run(command) for command in commands]}))
     os.chdir("..")
 """

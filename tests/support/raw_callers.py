@@ -48,6 +48,12 @@ class RawCaller:
         async with asyncio.timeout(WITHIN):
             return await self._reader.read()
 
+    async def is_heard(self) -> bool:
+        """Whether the other side is still there, once what was written is on its way."""
+        await self._writer.drain()
+        await asyncio.sleep(0)
+        return not self._writer.is_closing() and not self._reader.at_eof()
+
     def leave(self) -> None:
         """Go away without a word."""
         self._writer.transport.abort()

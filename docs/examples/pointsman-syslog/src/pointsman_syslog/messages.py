@@ -79,7 +79,7 @@ def _fields(event: Event) -> Iterator[tuple[str, str]]:
                 yield name, " ".join(f"{key}={each}" for key, each in value.items())
         elif isinstance(value, float):
             yield name, f"{value:.6f}"
-        elif value not in (None, ""):
+        elif value not in (None, "", ()):
             yield name, str(value)
 
 

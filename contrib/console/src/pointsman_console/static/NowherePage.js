@@ -1,0 +1,1 @@
+import{F as e,L as t,O as n,S as r,T as i,u as a}from"./app.js";var o={class:`card`},s=i({__name:`NowherePage`,setup(i){return(i,s)=>(n(),r(`p`,o,t(e(a).app.notFound),1))}});export{s as default};

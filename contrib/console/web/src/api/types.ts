@@ -1,0 +1,154 @@
+/** What the operator API answers, as far as it is looked at here; all of it is in `/openapi.json`. */
+
+export interface BreakerState {
+  readonly state: 'closed' | 'open' | 'half_open'
+  readonly opens_in_row: number
+  readonly calls: number
+  readonly failures: number
+  readonly seconds_left: number | null
+}
+
+export interface LimitState {
+  readonly [member: string]: unknown
+}
+
+export interface Deployment {
+  readonly id: string
+  readonly provider: string
+  readonly model: string
+  readonly transport: string
+  readonly weight: number
+  readonly priority: number
+  readonly state: string
+  readonly blocked: string | null
+  readonly refused: string | null
+  readonly breaker: BreakerState | null
+  readonly ejection: unknown
+  readonly checks: unknown
+  readonly warm_up: { readonly active: boolean; readonly seconds_left: number; readonly share: number } | null
+  readonly in_flight: number
+  readonly max_in_flight: number | null
+  readonly places: number | null
+  readonly cool_down: { readonly seconds_left?: number; readonly reason?: string } | null
+  readonly limits: readonly LimitState[]
+  readonly outcomes: Readonly<Record<string, number>>
+  readonly last_error: string | null
+  readonly first_token_ms: number | null
+  readonly total_ms: number | null
+}
+
+export interface Model {
+  readonly strategy: string
+  readonly degraded: string | null
+  readonly fallback: readonly string[]
+  readonly queue: { readonly waiting: number; readonly served: number; readonly refused: number; readonly shed: number }
+  readonly deployments: readonly Deployment[]
+}
+
+export interface Status {
+  readonly version: string
+  readonly config: string | null
+  readonly running: readonly unknown[]
+  readonly models: Readonly<Record<string, Model>>
+  readonly selectors: Readonly<Record<string, unknown>>
+  readonly aliases: Readonly<Record<string, string>>
+  readonly patterns: Readonly<Record<string, unknown>>
+  readonly state: { readonly available?: boolean; readonly store?: string } | null
+  readonly in_flight: number
+  readonly configuration: {
+    readonly file: string | null
+    readonly loaded_at: number
+    readonly changes: readonly string[]
+    readonly refused: string | null
+  } | null
+  readonly discoveries: readonly unknown[]
+  readonly credentials: readonly Credential[]
+  readonly budgets: readonly unknown[]
+  readonly audit: readonly unknown[]
+  readonly budgets_trouble: string
+}
+
+/** A credential by its name and state; its value is nowhere. */
+export interface Credential {
+  readonly provider?: string
+  readonly name?: string
+  readonly state?: string
+  readonly [member: string]: unknown
+}
+
+export interface Usage {
+  readonly prompt: number | null
+  readonly completion: number | null
+  readonly cached?: number | null
+  readonly reasoning?: number | null
+}
+
+export interface EndedAttempt {
+  readonly deployment: string
+  readonly model: string
+  readonly outcome: string
+  readonly error: string
+  readonly detail: string
+  readonly status: number | null
+  readonly seconds: number
+  readonly first_token: number | null
+  readonly hedge: boolean
+  readonly cost_microcents: number | null
+}
+
+export interface EndedRequest {
+  readonly id: string
+  readonly at: string
+  readonly operation: string
+  readonly caller: string
+  readonly model: string
+  readonly pool: string
+  readonly deployment: string
+  readonly result: string
+  readonly error: string
+  readonly detail: string
+  readonly seconds: number
+  readonly usage: Usage | null
+  readonly cost_microcents: number | null
+  readonly tags: Readonly<Record<string, string>>
+  readonly attempts: readonly EndedAttempt[]
+}
+
+export interface Session {
+  readonly name: string
+  readonly operator: boolean
+  readonly models: readonly string[] | null
+  readonly csrf: string | null
+}
+
+/** An event of `/admin/v1/events`: its members are those of the events of the router. */
+export interface RouterEvent {
+  readonly type: string
+  /** Seconds since 1970. */
+  readonly at: number
+  readonly request_id?: string
+  readonly model?: string
+  readonly deployment?: string
+  readonly caller?: string
+  readonly operation?: string
+  readonly number?: number
+  readonly outcome?: string
+  readonly result?: string
+  readonly error?: string
+  readonly detail?: string
+  readonly status?: number | null
+  readonly seconds?: number
+  readonly first_token?: number | null
+  readonly usage?: Usage | null
+  readonly cost_microcents?: number | null
+  readonly pool?: string
+  readonly delay?: number
+  readonly hedge?: boolean
+  readonly tags?: Readonly<Record<string, string>>
+  readonly old?: string
+  readonly new?: string
+  readonly reason?: string
+  readonly subject?: string
+  readonly healthy?: boolean
+  readonly code?: string
+}

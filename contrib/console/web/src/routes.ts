@@ -1,0 +1,28 @@
+/** The pages: where each is, and what it needs. */
+import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
+import type { Words } from './words/en'
+
+export interface Page {
+  readonly path: string
+  readonly name: keyof Words['page']
+  /** Whether only operators have it. */
+  readonly operators: boolean
+  readonly component: () => Promise<unknown>
+}
+
+export const pages: readonly Page[] = [
+  { path: '/', name: 'overview', operators: true, component: () => import('./pages/OverviewPage.vue') },
+  { path: '/deployments', name: 'deployments', operators: true, component: () => import('./pages/DeploymentsPage.vue') },
+]
+
+const records: RouteRecordRaw[] = pages.map((page) => ({
+  path: page.path,
+  name: page.name,
+  component: page.component as () => Promise<never>,
+  meta: { operators: page.operators },
+}))
+
+export const router = createRouter({
+  history: createWebHistory('/console/'),
+  routes: [...records, { path: '/:rest(.*)*', name: 'nowhere', component: () => import('./pages/NowherePage.vue') }],
+})

@@ -1,5 +1,5 @@
 /** Sums over time: how many requests, tokens and errors there were in each step of the last hour. */
-import type { RouterEvent } from '../api/types'
+import type { EndedRequest, RouterEvent } from '../api/types'
 
 export interface Step {
   /** The number of the step since 1970. */
@@ -47,6 +47,16 @@ function addTo(step: Step, event: RouterEvent): void {
   step.tokens += (event.usage?.prompt ?? 0) + (event.usage?.completion ?? 0)
   step.microcents += event.cost_microcents ?? 0
   if (event.error) step.errors[event.error] = (step.errors[event.error] ?? 0) + 1
+}
+
+/** What was kept of requests, as the events that they were; they count as if they had been heard. */
+export function fromKept(kept: readonly EndedRequest[]): RouterEvent[] {
+  return [...kept].reverse().flatMap((each) => {
+    const at = Date.parse(each.at) / 1_000 + each.seconds
+    const attempts = each.attempts.map(({ first_token }) => ({ type: 'attempt_ended', at, first_token }))
+    const { error, usage, cost_microcents } = each
+    return [...attempts, { type: 'request_ended', at, error, usage, cost_microcents }]
+  })
 }
 
 /** What the latest `seconds` before `now` sum up to, per second where that is meant. */

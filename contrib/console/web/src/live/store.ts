@@ -3,7 +3,7 @@ import { computed, inject, reactive, shallowReactive, type InjectionKey } from '
 import { hear } from '../api/events'
 import { Gateway, Problem } from '../api/http'
 import type { EndedRequest, RouterEvent, Session, Status } from '../api/types'
-import { counted, type History } from './minutes'
+import { counted, fromKept, type History } from './minutes'
 import { after, none, remembered, withRunning, type Requests } from './requests'
 
 /** Milliseconds after which a number that nobody has renewed is told to be old. */
@@ -122,6 +122,8 @@ export class LiveStore {
         '/admin/v1/requests?limit=1000',
       )
       const running = new Set(kept.running.map((each) => each.id))
+      // What is kept goes back further than this page, once; afterwards it would count twice.
+      if (!this.live.history.length) this.live.history = counted([], fromKept(kept.requests))
       this.live.requests = remembered(withRunning(this.live.requests, running), kept.requests)
     } catch (error) {
       if (error instanceof Problem) this.live.problem = error

@@ -51,7 +51,7 @@ export const en = {
     spend: 'Spent in the last hour',
     lastHour: 'The last hour',
     lastMinute: 'of the last minute',
-    sinceOpened: 'as far as this page has been open',
+    sinceOpened: 'as far as the gateway kept it, and since',
     wrong: 'What is wrong now',
     nothingWrong: 'Nothing is wrong.',
     noTraffic: 'No requests yet. Try:',

@@ -53,7 +53,7 @@ export const zh: Words = {
     spend: '最近一小时的花费',
     lastHour: '最近一小时',
     lastMinute: '最近一分钟',
-    sinceOpened: '自本页打开以来',
+    sinceOpened: '网关保留的部分及此后',
     wrong: '当前的问题',
     nothingWrong: '一切正常。',
     noTraffic: '还没有请求。试试：',

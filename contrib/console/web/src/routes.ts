@@ -13,6 +13,7 @@ export interface Page {
 export const pages: readonly Page[] = [
   { path: '/', name: 'overview', operators: true, component: () => import('./pages/OverviewPage.vue') },
   { path: '/deployments', name: 'deployments', operators: true, component: () => import('./pages/DeploymentsPage.vue') },
+  { path: '/requests', name: 'requests', operators: true, component: () => import('./pages/RequestsPage.vue') },
 ]
 
 const records: RouteRecordRaw[] = pages.map((page) => ({
@@ -24,5 +25,9 @@ const records: RouteRecordRaw[] = pages.map((page) => ({
 
 export const router = createRouter({
   history: createWebHistory('/console/'),
-  routes: [...records, { path: '/:rest(.*)*', name: 'nowhere', component: () => import('./pages/NowherePage.vue') }],
+  routes: [
+    ...records,
+    { path: '/requests/:id', name: 'request', component: () => import('./pages/RequestPage.vue'), meta: { operators: true } },
+    { path: '/:rest(.*)*', name: 'nowhere', component: () => import('./pages/NowherePage.vue') },
+  ],
 })

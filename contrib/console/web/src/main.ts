@@ -1,6 +1,8 @@
 import { createApp } from 'vue'
 import { Gateway } from './api/http'
 import App from './App.vue'
+import { Talks } from './chat/talks'
+import { TALKS } from './chat/using'
 import { LiveStore, STORE } from './live/store'
 import { router } from './routes'
 import './styles/tokens.css'
@@ -8,6 +10,8 @@ import './styles/base.css'
 import { paint } from './theme'
 
 paint()
-const store = new LiveStore(new Gateway())
-createApp(App).use(router).provide(STORE, store).mount('#app')
+const gateway = new Gateway()
+const store = new LiveStore(gateway)
+const talks = new Talks(gateway, () => store.live.session?.operator ?? false)
+createApp(App).use(router).provide(STORE, store).provide(TALKS, talks).mount('#app')
 void store.start()

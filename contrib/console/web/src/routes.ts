@@ -12,6 +12,7 @@ export interface Page {
 
 export const pages: readonly Page[] = [
   { path: '/', name: 'overview', operators: true, component: () => import('./pages/OverviewPage.vue') },
+  { path: '/chat', name: 'chat', operators: false, component: () => import('./pages/chat/ChatPage.vue') },
   { path: '/deployments', name: 'deployments', operators: true, component: () => import('./pages/DeploymentsPage.vue') },
   { path: '/requests', name: 'requests', operators: true, component: () => import('./pages/RequestsPage.vue') },
 ]

@@ -1,1 +1,1 @@
-import{F as e,L as t,O as n,S as r,T as i,u as a}from"./app.js";var o={class:`card`},s=i({__name:`NowherePage`,setup(i){return(i,s)=>(n(),r(`p`,o,t(e(a).app.notFound),1))}});export{s as default};
+import{F as e,J as t,M as n,Z as r,h as i,z as a}from"./app.js";var o={class:`card`},s=e({__name:`NowherePage`,setup(e){return(e,s)=>(a(),n(`p`,o,r(t(i).app.notFound),1))}});export{s as default};

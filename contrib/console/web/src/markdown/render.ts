@@ -5,14 +5,15 @@
  */
 import DOMPurify from 'dompurify'
 import MarkdownIt, { type Env } from 'markdown-it'
+import { words } from '../words'
 import { highlighted } from './highlight'
 
 const LONGEST_OPEN_CODE = 4_000
 const TAGS = [
-  'a', 'blockquote', 'br', 'code', 'del', 'em', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'hr', 'li', 'ol', 'p', 'pre', 's',
+  'a', 'blockquote', 'br', 'button', 'code', 'del', 'em', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'hr', 'li', 'ol', 'p', 'pre', 's',
   'span', 'strong', 'table', 'tbody', 'td', 'th', 'thead', 'tr', 'ul',
 ]
-const ATTRIBUTES = ['class', 'href', 'rel', 'start', 'target', 'title', 'data-language']
+const ATTRIBUTES = ['class', 'href', 'rel', 'start', 'target', 'title', 'type']
 
 export const markdown = new MarkdownIt('default', { html: false, linkify: false, breaks: false })
 
@@ -32,7 +33,8 @@ markdown.renderer.rules['code_block'] = (tokens, index) => codeBlock(tokens[inde
 
 function codeBlock(code: string, language: string, colour: boolean): string {
   const shown = (colour && highlighted(code, language)) || markdown.utils.escapeHtml(code)
-  return `<pre data-language="${markdown.utils.escapeHtml(language)}"><code>${shown}</code></pre>\n`
+  const button = `<button type="button" class="copy-code small">${markdown.utils.escapeHtml(words.value.app.copy)}</button>`
+  return `<pre>${button}<code>${shown}</code></pre>\n`
 }
 
 /** HTML of a piece of Markdown; code of a piece that still grows keeps its plain look while it is long. */
@@ -50,11 +52,9 @@ function sanitised(html: string): string {
   })
 }
 
-/** Have every link open elsewhere, without telling where from. Called once, where there is a page. */
-export function guardLinks(): void {
-  DOMPurify.addHook('afterSanitizeAttributes', (node) => {
-    if (node.tagName !== 'A') return
-    node.setAttribute('target', '_blank')
-    node.setAttribute('rel', 'noopener noreferrer nofollow')
-  })
-}
+// Once, for the page: every link opens elsewhere, and tells nobody where from.
+DOMPurify.addHook('afterSanitizeAttributes', (node) => {
+  if (node.tagName !== 'A') return
+  node.setAttribute('target', '_blank')
+  node.setAttribute('rel', 'noopener noreferrer nofollow')
+})

@@ -189,8 +189,17 @@ class Gateway:
     @property
     def url(self) -> str:
         """The first of them, for a client."""
-        scheme = "http" if self._certificate is None else "https"
-        return f"{scheme}://{next(iter(self.listeners.values()))}"
+        return f"{self.scheme}://{next(iter(self.listeners.values()))}"
+
+    @property
+    def scheme(self) -> str:
+        """`https` where its listeners have a certificate, else `http`."""
+        return "http" if self._certificate is None else "https"
+
+    def prefix_of(self, surface: str) -> str | None:
+        """What stands before the paths of the surface of that name; None where there is no such surface."""
+        mounted = None if self._mounts is None else self._mounts.mounted.get(surface)
+        return None if mounted is None else mounted.prefix
 
     async def start(self) -> None:
         """Listen everywhere, or nowhere. Raises ConfigError."""

@@ -30,6 +30,7 @@ T = TypeVar("T")
     "--listen", multiple=True, metavar="ADDRESS", help="In place of `gateway.listen`; port 0: a free one."
 )
 @click.option("--demo", is_flag=True, help="Serve simulated upstreams; needs nothing.")
+@click.option("--open", "opened", is_flag=True, help="Open the console in a browser.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Only 1; run replicas for more.")
 @click.option(
     "--log",
@@ -42,7 +43,9 @@ T = TypeVar("T")
 @json_option
 @verbose_option
 @pass_asked
-def command(asked: Asked, /, listen: tuple[str, ...], demo: bool, workers: int, style: str) -> None:
+def command(
+    asked: Asked, /, listen: tuple[str, ...], demo: bool, opened: bool, workers: int, style: str
+) -> None:
     """Serve the router to programs in any language, until Ctrl-C or SIGTERM.
 
     Without a configuration it serves what is found on this machine, as the other commands do. SIGTERM lets
@@ -64,7 +67,7 @@ def command(asked: Asked, /, listen: tuple[str, ...], demo: bool, workers: int, 
     # `Process` switches it on again.
     gc.disable()
     try:
-        run(_serve(asked, listen, cast("Style", style), tell, demo=demo))
+        run(_serve(asked, listen, cast("Style", style), tell, demo=demo, opened=opened))
     finally:
         gc.enable()
 
@@ -80,24 +83,38 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _serve(
-    asked: Asked, listen: tuple[str, ...], style: Style, tell: Callable[[str], None], *, demo: bool
+    asked: Asked,
+    listen: tuple[str, ...],
+    style: Style,
+    tell: Callable[[str], None],
+    *,
+    demo: bool,
+    opened: bool,
 ) -> None:
-    from pointsman_cli.configured import configuration
     from pointsman_gateway.process.serving import Process
+    from pointsman_telemetry.request_log import RequestLog
 
     async with AsyncExitStack() as stack:
+        beside: dict[str, Any] = {"log": RequestLog(style=style)}
         if demo:
-            from pointsman_gateway.process.demo import demo_configuration
+            from pointsman_gateway.process.demo import demonstration
 
-            config = await stack.enter_async_context(demo_configuration())
+            shown = await stack.enter_async_context(demonstration())
+            config = shown.config
+            if shown.watched:
+                from pointsman_gateway.process.traffic import LogOfOthers, traffic
+
+                beside = {"log": LogOfOthers(style=style), "beside": partial(traffic, shown)}
         else:
+            from pointsman_cli.configured import configuration
+
             config = await configuration(asked)
 
         process = Process(
             config,
             override=_ListeningAt(listen, config),
-            announce=partial(_announce, asked, tell, demo=demo),
-            style=style,
+            announce=partial(_announce, asked, tell, demo=demo, opened=opened),
+            **beside,
         )
         finished = await process.run()
     if not asked.json:
@@ -127,8 +144,17 @@ class _ListeningAt:
 
 
 def _announce(
-    asked: Asked, tell: Callable[[str], None], gateway: Gateway, router: Router, *, demo: bool
+    asked: Asked,
+    tell: Callable[[str], None],
+    gateway: Gateway,
+    router: Router,
+    *,
+    demo: bool,
+    opened: bool,
 ) -> None:
+    from pointsman_gateway.process.console import console_url, show
+
+    console = console_url(gateway)
     models = list(router.config.names())
     if not asked.verbose:  # else the log says so
         from pointsman import Reloaded
@@ -144,13 +170,29 @@ def _announce(
                     for place, at in gateway.listeners.items()
                 ],
                 "models": models,
+                "console": console,
             }
         )
-        return
+    else:
+        _tell_where(tell, gateway, models, console, demo=demo)
+    if opened:
+        show(console, tell)
+
+
+def _tell_where(
+    tell: Callable[[str], None],
+    gateway: Gateway,
+    models: list[str],
+    console: str | None,
+    *,
+    demo: bool,
+) -> None:
     for place, at in gateway.listeners.items():
         what = "health" if place.health else f"{place.scope}, without keys" if place.scope else ""
         tell(f"listening at {at}{f' ({what})' if what else ''}")
     tell(f"models: {', '.join(models[:10])}{f' and {len(models) - 10} more' if len(models) > 10 else ''}")
+    if console is not None:
+        tell(f"console: {console}")
     if demo:
         from pointsman_gateway.process.demo import curl_lines
 

@@ -7,7 +7,7 @@ import gc
 import logging
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from pointsman.plugin import ConfigError
@@ -15,7 +15,7 @@ from pointsman_gateway.gateway import Gateway
 from pointsman_gateway.process.notify import notify, reloading
 from pointsman_gateway.reading import gateway_settings
 from pointsman_gateway.settings import GatewaySettings
-from pointsman_telemetry.request_log import RequestLog, Style
+from pointsman_telemetry.request_log import RequestLog
 
 if TYPE_CHECKING:
     from pointsman import Config, Router
@@ -46,7 +46,8 @@ class Process:
     Args:
         override: what the command line says in place of the configuration, after each reload too.
         announce: is told that everything listens.
-        style: of the line that each request has on standard error.
+        log: where each request has a line; None for nowhere.
+        beside: is open from then on until it is told to end, before anything is drained.
     """
 
     def __init__(
@@ -55,13 +56,15 @@ class Process:
         *,
         override: Callable[[GatewaySettings], GatewaySettings] = lambda settings: settings,
         announce: Callable[[Gateway, Router], None] = lambda _gateway, _router: None,
-        style: Style = "off",
+        log: RequestLog | None = None,
+        beside: Callable[[Gateway], AbstractAsyncContextManager[None]] = lambda _gateway: nullcontext(),
     ) -> None:
         config.follow()
         self._config = config
         self._override = override
         self._announce = announce
-        self._style: Style = style
+        self._log = log
+        self._beside = beside
         self._stop = asyncio.Event()
         self._reload_again = False
         self._hurry = asyncio.Event()
@@ -80,16 +83,17 @@ class Process:
         settings = self._settings(self._config)
         router = ServedRouter(self._config)
         async with router:
-            gateway = Gateway(router, settings, log=RequestLog(style=self._style))
+            gateway = Gateway(router, settings, log=self._log)
             self._gateway, self._router = gateway, router
             await gateway.start()
             router.reread = self.reload
             gateway.catalogue.look()
             self._take_signals()
-            self._announce(gateway, router)
-            _collect_seldom()
-            notify("READY=1")
-            await self._stop.wait()
+            async with self._beside(gateway):
+                self._announce(gateway, router)
+                _collect_seldom()
+                notify("READY=1")
+                await self._stop.wait()
             notify("STOPPING=1")
             log.info("draining: nothing further is taken, what runs may finish")
             return await self._drained()

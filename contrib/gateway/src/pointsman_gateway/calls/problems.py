@@ -62,6 +62,14 @@ _IN_VAIN: frozenset[ProblemKind] = frozenset(("budget", "refused"))
 """Asking again changes nothing, whatever the status says."""
 
 
+_OTHER: tuple[ProblemKind, FaultDomain] = ("upstream", "upstream")
+
+
+def domain_of(code: str) -> FaultDomain:
+    """Whose doing an error of that code is."""
+    return _KINDS.get(code, _OTHER)[1]
+
+
 def problem_of(error: CallError, request_id: str, *, to_operator: bool = False) -> ProblemDetails:
     """Why there is no answer, as far as its caller may know.
 
@@ -71,7 +79,7 @@ def problem_of(error: CallError, request_id: str, *, to_operator: bool = False) 
     cause = error.cause if isinstance(error, MidStreamError) else error
     # Where nothing is left that has a quota, that is what is wrong, and to wait for our next look is in vain.
     code = "quota_exhausted" if cause.refusal is Refusal.QUOTA else cause.code
-    kind, domain = _KINDS.get(code, ("upstream", "upstream"))
+    kind, domain = _KINDS.get(code, _OTHER)
     return problem_in(
         domain,
         kind,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from itertools import islice
 from typing import get_args
 
 from pointsman.control.following import event_json, kind_of
@@ -15,8 +16,13 @@ _KEPT = 2_000
 """Events; a reader who comes back later than that hears that there was more."""
 _AT_ONCE = 100
 """Events that are written in one piece, so that a reader who is behind catches up in steps."""
+_LOT = 1_000
+"""Events that are summed up together, before the first of them is forgotten."""
 _MOST_READERS = 100
 _NUMBER = re.compile("[0-9]{1,18}")
+
+
+Sums = Callable[[Iterable[tuple[float, Event | Progress]]], None]
 
 
 class TooManyReaders(Exception):
@@ -32,16 +38,23 @@ class Journal:
         listen: `Router.listen`.
         wall: seconds since 1970.
         run: distinguishes the numbers of this process from those of the one before.
+        sums: is given each event once, with when it was, many at a time; by `settle` those that are left.
     """
 
     def __init__(
-        self, listen: Callable[..., Callable[[], None]], wall: Callable[[], float], run: str
+        self,
+        listen: Callable[..., Callable[[], None]],
+        wall: Callable[[], float],
+        run: str,
+        sums: Sums = lambda _entries: None,
     ) -> None:
         self._listen = listen
         self._wall = wall
         self._run = run
         self._entries: deque[tuple[float, Event | Progress]] = deque(maxlen=_KEPT)
         self._number = 0
+        self._sums = sums
+        self._summed = 0
         self._waiting: set[asyncio.Future[None]] = set()
         self._readers = 0
         self._stop = listen(self.add, kinds=get_args(Event))
@@ -51,11 +64,19 @@ class Journal:
         """Take note of `event`."""
         self._number += 1
         self._entries.append((self._wall(), event))  # written when somebody reads it
+        if self._number - self._summed >= _LOT:
+            self.settle()
         if self._waiting:
             waiting, self._waiting = self._waiting, set()
             for each in waiting:
                 if not each.done():
                     each.set_result(None)
+
+    def settle(self) -> None:
+        """Have all that happened summed up."""
+        left, self._summed = self._number - self._summed, self._number
+        entries = self._entries
+        self._sums(islice(entries, len(entries) - left, None))
 
     def follow(self, last_id: str) -> AsyncIterator[bytes]:
         """Server-sent events from behind the one with that id; "" for from now on. Close it after use.

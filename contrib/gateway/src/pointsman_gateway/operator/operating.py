@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pointsman.plugin import Clock, RequestEnded
 from pointsman_gateway.access.gate import Gate
 from pointsman_gateway.calls.running import RunningRequests
 from pointsman_gateway.exchange.table import Mounted
 from pointsman_gateway.operator.contents import Contents
+from pointsman_gateway.operator.history import History
 from pointsman_gateway.operator.journal import Journal
 from pointsman_gateway.operator.overhearing import Overheard
 from pointsman_gateway.operator.recent import Recent
@@ -37,7 +38,9 @@ class Operating:
         self._kept = kept
         self._gate = gate
         self._reload = reload
-        self._journal = Journal(router.listen, clock.wall, secrets.token_hex(4))
+        self._history = History(clock.wall())
+        self._wall = clock.wall
+        self._journal = Journal(router.listen, clock.wall, secrets.token_hex(4), self._history.take)
         self._recent = Recent(router.listen, kept)
         self._overheard: Overheard | None = None
         self.running = RunningRequests(clock.now)
@@ -68,9 +71,14 @@ class Operating:
             self._gate,
             partial(written_settings, settings),
             self._reload,
+            self._told_history,
         )
         surface = OperatorSurface(operated)
         return Mounted("operator", surface, [*surface.routes(), *self._router.offered.routes])
+
+    def _told_history(self) -> Mapping[str, Any]:
+        self._journal.settle()
+        return self._history.told(self._wall())
 
     def _count_tokens(self, event: RequestEnded) -> None:
         """What a request has used counts against the limit of its caller."""

@@ -29,6 +29,11 @@ _REQUEST: Mapping[str, Schema] = {
     "tags": {"type": "object", "additionalProperties": TEXT},
     "attempts": array(ref("Attempt")),
 }  # fmt: skip
+_COUNTS: Schema = {"type": "object", "additionalProperties": COUNT}
+_TIMES: Schema = {
+    **array(array(NUMBER)),
+    "description": "milliseconds, to 5 %, each with how many took so long; those of several minutes add up",
+}
 OPERATOR_SCHEMAS: Mapping[str, Schema] = {
     "Error": obj(
         error={
@@ -117,6 +122,27 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
                 findings=array(obj(file=TEXT, seq=COUNT, kind=TEXT, text=TEXT)),
             )
         ),
+    ),
+    "History": {
+        **obj(
+            now=NUMBER, since=NUMBER, seconds=COUNT, minutes=array(ref("Minute")), changes=array(ANY),
+        ),
+        "description": "the last hour, minute by minute, since the gateway began; `seconds` is how long one "
+        "lasts. Minutes without anything are left out. `changes`: of breakers, checks, the configuration and "
+        "the shared state, as the events tell them",
+    },
+    "Minute": {
+        **obj(
+            at=COUNT, requests=COUNT, results=_COUNTS, errors=_COUNTS, refused=_COUNTS, prompt_tokens=COUNT,
+            completion_tokens=COUNT, cost_microcents=COUNT, first_token_ms=_TIMES, models=_COUNTS,
+            deployments={"type": "object", "additionalProperties": ref("MinuteOfDeployment")},
+        ),
+        "description": "requests that ended in it: `errors` by whose doing they are, `refused` before the "
+        "router by the code of why; `models` by the name that was asked for",
+    },
+    "MinuteOfDeployment": obj(
+        attempts=COUNT, failed=COUNT, prompt_tokens=COUNT, cached_tokens=COUNT, completion_tokens=COUNT,
+        cost_microcents=COUNT, busy_seconds=NUMBER, first_token_ms=_TIMES,
     ),
     "Cancelled": obj(id=TEXT, cancelled=FLAG),
     "Session": obj(name=TEXT, operator=FLAG, models=maybe(array(TEXT)), csrf=maybe(TEXT)),
@@ -212,6 +238,7 @@ _ROUTES: Sequence[Described] = (
         statuses=(404,),
         description="Reads all of them, one such question at a time.",
     ),
+    Described("GET", f"{_ADMIN}/history", "How it went in the last hour", "History"),
     Described(
         "GET",
         f"{_ADMIN}/events",

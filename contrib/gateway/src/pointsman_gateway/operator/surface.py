@@ -66,6 +66,7 @@ class Operated(Struct, frozen=True, eq=False):
         gate: whose sessions a login begins.
         settings: gives those of the gateway, as plain data without secrets.
         reload: reads the configuration anew, that of the gateway included.
+        history: gives how it went in the last hour.
     """
 
     router: Router
@@ -75,6 +76,7 @@ class Operated(Struct, frozen=True, eq=False):
     gate: Gate
     settings: Callable[[], Mapping[str, Any]]
     reload: Reload
+    history: Callable[[], Mapping[str, Any]]
 
 
 class OperatorSurface:
@@ -102,6 +104,7 @@ class OperatorSurface:
             Route("GET", f"{PREFIX}/requests/{{id}}", self.request, operator=True),
             Route("GET", f"{PREFIX}/audit", self.audit, operator=True),
             Route("GET", f"{PREFIX}/audit/verify", self.verify_audit, operator=True),
+            Route("GET", f"{PREFIX}/history", self.history, operator=True),
             Route("GET", f"{PREFIX}/events", self.events, operator=True),
             Route("GET", f"{PREFIX}/session", self.session),
             Route("POST", f"{PREFIX}/login", self.login, json=False),
@@ -185,6 +188,10 @@ class OperatorSurface:
     async def verify_audit(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
         return _json(await self._recorded.verification())
+
+    async def history(self, asked: SurfaceRequest) -> WholeReply:
+        _takes_nothing(asked)
+        return _json(self._operated.history())
 
     async def events(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
         _takes_nothing(asked)

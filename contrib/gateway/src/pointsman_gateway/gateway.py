@@ -96,7 +96,12 @@ class Gateway:
         self._gate = Gate(self._rules.rules, clock, router.offered)
         self.observer = Observer(router, clock, log)
         self._operating = Operating(
-            router, self._gate, reload or router.reload, clock, kept=settings.requests_kept
+            router,
+            self._gate,
+            reload or router.reload,
+            self.observer.of,
+            clock,
+            kept=settings.requests_kept,
         )
         self._mounting = Mounting(
             router,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from msgspec import Struct
 
@@ -18,6 +19,8 @@ from pointsman.plugin import (
 )
 
 NOBODY = Caller()
+Phase = Literal["queued", "waiting", "streaming", "pausing"]
+"""In line; for the first of an answer; its content comes; between an attempt and whatever comes after it."""
 
 
 class Account(Struct, eq=False):
@@ -59,6 +62,15 @@ class Account(Struct, eq=False):
     def refuse(self, problem: ProblemDetails, model: str = "") -> None:
         """It is not answered."""
         self.refused, self.problem, self.model = problem.code, problem, model
+
+    @property
+    def phase(self) -> Phase:
+        """How far it has come. That an attempt has begun is told only once something has come of it."""
+        if self.waits is not None:
+            return "queued"
+        if self.since is not None:
+            return "streaming"
+        return "waiting" if self.idle is None else "pausing"
 
     @property
     def usage(self) -> Usage | None:

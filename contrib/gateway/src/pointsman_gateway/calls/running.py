@@ -9,11 +9,14 @@ from typing import Any
 
 from pointsman.plugin import Caller, ProblemDetails
 from pointsman_gateway.access.denials import problem_in
+from pointsman_gateway.calls.accounts import Account
 
 ENDED = problem_in("policy", "refused", "ended_by_operator", "an operator ended this request")
 """What its caller hears."""
 REVOKED = problem_in("policy", "refused", "key_ended", "the key of this request was revoked while it ran")
 """What the caller hears whose key was revoked."""
+
+_UNKNOWN = Account(0.0)
 
 
 class RunningRequests:
@@ -21,10 +24,14 @@ class RunningRequests:
 
     Args:
         now: seconds on a clock that only moves forward.
+        account: what is known of the request of an id; of several that chose one id, of the last.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(
+        self, now: Callable[[], float], account: Callable[[str], Account | None] = lambda _id: None
+    ) -> None:
         self._now = now
+        self._account = account
         self._by_id: dict[str, list[Running]] = {}
 
     def begin(self, id: str, *, model: str, caller: Caller) -> Running:
@@ -68,12 +75,19 @@ class RunningRequests:
 
     def listed(self) -> list[Mapping[str, Any]]:
         """What runs, the oldest first."""
-        now = self._now()
-        return [
-            {"id": id, "model": each.model, "caller": each.caller.name, "seconds": round(now - each.began, 3)}
-            for id, same in self._by_id.items()
-            for each in same
-        ]
+        return [self._listed(each) for same in self._by_id.values() for each in same]
+
+    def _listed(self, running: Running) -> Mapping[str, Any]:
+        account = self._account(running.id) or _UNKNOWN
+        return {
+            "id": running.id,
+            "model": running.model,
+            "caller": running.caller.name,
+            "seconds": round(self._now() - running.began, 3),
+            "phase": account.phase,
+            "deployment": account.deployment,
+            "attempts": account.attempts,
+        }
 
 
 class Running:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pointsman.plugin import Clock, RequestEnded
 from pointsman_gateway.access.gate import Gate
+from pointsman_gateway.calls.accounts import Account
 from pointsman_gateway.calls.running import RunningRequests
 from pointsman_gateway.exchange.table import Mounted
 from pointsman_gateway.operator.contents import Contents
@@ -27,12 +28,22 @@ if TYPE_CHECKING:
 class Operating:
     """Listens to the router from its making until it is closed.
 
+    Args:
+        account: what is known of a request that runs, by its id.
+
     Attributes:
         running: the requests that run, for whoever runs them to say so.
     """
 
     def __init__(
-        self, router: Router, gate: Gate, reload: Callable[[], Awaitable[None]], clock: Clock, *, kept: int
+        self,
+        router: Router,
+        gate: Gate,
+        reload: Callable[[], Awaitable[None]],
+        account: Callable[[str], Account | None],
+        clock: Clock,
+        *,
+        kept: int,
     ) -> None:
         self._router = router
         self._kept = kept
@@ -43,7 +54,7 @@ class Operating:
         self._journal = Journal(router.listen, clock.wall, secrets.token_hex(4), self._history.take)
         self._recent = Recent(router.listen, kept)
         self._overheard: Overheard | None = None
-        self.running = RunningRequests(clock.now)
+        self.running = RunningRequests(clock.now, account)
         self._now = clock.now
         self._stop = router.listen(self._count_tokens, kinds=[RequestEnded])
         self._deaf = router.offered.on_end(self._key_ended)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
+from pointsman_gateway.calls.accounts import Phase
 from pointsman_gateway.operator.describing import (
     ANY,
     COUNT,
@@ -56,7 +58,14 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
     },
     "DeploymentState": obj(id=TEXT, state=TEXT, in_flight=COUNT),
     "Drained": obj(id=TEXT, state=TEXT, in_flight=COUNT, drained=FLAG),
-    "Running": obj(id=TEXT, model=TEXT, caller=TEXT, seconds=NUMBER),
+    "Running": {
+        **obj(
+            id=TEXT, model=TEXT, caller=TEXT, seconds=NUMBER, phase={"enum": [*get_args(Phase)]},
+            deployment=TEXT, attempts=COUNT,
+        ),
+        "description": "one that runs: in line, waiting for the first of an answer, streaming, or pausing "
+        "between attempts; `deployment` and `attempts` are of those of which something has come",
+    },
     "Status": {
         **obj(
             version=TEXT,

@@ -33,7 +33,7 @@ def target(router: Router, model: str, provider: str | None) -> tuple[str, str]:
     a provider; without any, the only provider that can pull is meant.
     """
     names = list(router.config.providers)
-    able = [each for each in names if _can_pull(router.provider(each))]
+    able = [each for each in names if can_pull(router.provider(each))]
     if provider is None:
         head, slash, rest = model.partition("/")
         if slash and rest and head in names:
@@ -56,7 +56,8 @@ def _who(able: list[str]) -> str:
     return f"those that can: {', '.join(able)}" if able else "no configured provider can pull"
 
 
-def _can_pull(provider: Any) -> bool:
+def can_pull(provider: Any) -> bool:
+    """Whether models can be fetched to the server of `provider`."""
     return hasattr(provider, "pull") or (hasattr(provider, "apply") and hasattr(provider, "job"))
 
 

@@ -100,6 +100,7 @@ class Gateway:
             self._gate,
             reload or router.reload,
             self.observer.of,
+            self.catalogue,
             clock,
             kept=settings.requests_kept,
         )

@@ -18,6 +18,7 @@ from pointsman_callers.budgets.routes import BudgetRoutes
 from pointsman_callers.keys.routes import KeyRoutes
 from pointsman_callers.ledger.routes import SpendRoutes
 from pointsman_gateway.operator import openapi, page
+from pointsman_gateway.operator.model_routes import ModelRoutes
 from pointsman_gateway.operator.surface import OperatorSurface
 from pointsman_gateway.surfaces.ai import FACTORY, AiSurface
 from pointsman_gateway.surfaces.ai.body_models import ChatBody
@@ -47,6 +48,7 @@ ASIDE = {
 def test_every_route_is_in_it_and_nothing_else() -> None:
     ours = [
         *OperatorSurface.routes(OperatorSurface.__new__(OperatorSurface)),
+        *ModelRoutes.routes(ModelRoutes.__new__(ModelRoutes)),
         *KeyRoutes.routes(KeyRoutes.__new__(KeyRoutes)),
         *BudgetRoutes.routes(BudgetRoutes.__new__(BudgetRoutes)),
         *SpendRoutes.routes(SpendRoutes.__new__(SpendRoutes)),

@@ -13,6 +13,7 @@ from typing import Any
 
 from pointsman_gateway.operator.asides import ASIDE_SCHEMAS, HEALTH, METRICS
 from pointsman_gateway.operator.described_callers import CALLER_SCHEMAS, CALLERS
+from pointsman_gateway.operator.described_models import MODEL_SCHEMAS, MODELS
 from pointsman_gateway.operator.described_spend import SPEND, SPEND_SCHEMAS
 from pointsman_gateway.operator.describing import ANY, TEXT, Described, Family, Schema, obj, ref
 from pointsman_gateway.operator.operators import OPERATOR, OPERATOR_SCHEMAS
@@ -51,7 +52,7 @@ def families() -> Sequence[Family]:
     """All routes, by how they say why there is no answer."""
     from pointsman_gateway.surfaces.ai.described import AI  # with models: for who reads the document
 
-    return (OPERATOR, CALLERS, SPEND, AI, HEALTH, METRICS)
+    return (OPERATOR, MODELS, CALLERS, SPEND, AI, HEALTH, METRICS)
 
 
 def routes() -> Sequence[Described]:
@@ -79,6 +80,7 @@ def document() -> Mapping[str, Any]:
         "components": {
             "schemas": {
                 **OPERATOR_SCHEMAS,
+                **MODEL_SCHEMAS,
                 **CALLER_SCHEMAS,
                 **SPEND_SCHEMAS,
                 **ai_schemas(),

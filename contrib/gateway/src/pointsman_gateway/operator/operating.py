@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from pointsman.plugin import Clock, RequestEnded
+from pointsman.plugin import Catalogue, Clock, RequestEnded
 from pointsman_gateway.access.gate import Gate
 from pointsman_gateway.calls.accounts import Account
 from pointsman_gateway.calls.running import RunningRequests
@@ -15,6 +15,7 @@ from pointsman_gateway.exchange.table import Mounted
 from pointsman_gateway.operator.contents import Contents
 from pointsman_gateway.operator.history import History
 from pointsman_gateway.operator.journal import Journal
+from pointsman_gateway.operator.model_routes import ModelRoutes
 from pointsman_gateway.operator.overhearing import Overheard
 from pointsman_gateway.operator.recent import Recent
 from pointsman_gateway.operator.surface import Operated, OperatorSurface
@@ -30,6 +31,7 @@ class Operating:
 
     Args:
         account: what is known of a request that runs, by its id.
+        catalogue: what is known of each model.
 
     Attributes:
         running: the requests that run, for whoever runs them to say so.
@@ -41,11 +43,13 @@ class Operating:
         gate: Gate,
         reload: Callable[[], Awaitable[None]],
         account: Callable[[str], Account | None],
+        catalogue: Catalogue,
         clock: Clock,
         *,
         kept: int,
     ) -> None:
         self._router = router
+        self._catalogue = catalogue
         self._kept = kept
         self._gate = gate
         self._reload = reload
@@ -84,8 +88,9 @@ class Operating:
             self._reload,
             self._told_history,
         )
-        surface = OperatorSurface(operated)
-        return Mounted("operator", surface, [*surface.routes(), *self._router.offered.routes])
+        surface, models = OperatorSurface(operated), ModelRoutes(self._router, self._catalogue)
+        routes = [*surface.routes(), *models.routes(), *self._router.offered.routes]
+        return Mounted("operator", surface, routes)
 
     def _told_history(self) -> Mapping[str, Any]:
         self._journal.settle()

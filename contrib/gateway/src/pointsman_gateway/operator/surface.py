@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -31,14 +30,13 @@ from pointsman_gateway.access.sessions import cookie, token_of
 from pointsman_gateway.calls.running import RunningRequests
 from pointsman_gateway.operator import openapi, page
 from pointsman_gateway.operator.journal import Journal, TooManyReaders
+from pointsman_gateway.operator.noting import noted
 from pointsman_gateway.operator.recent import SEARCHED_BY, Recent
 from pointsman_gateway.operator.recorded import FILTERS, TIMES, Recorded
 from pointsman_gateway.operator.written import written_config
 
 if TYPE_CHECKING:
     from pointsman import Router
-
-log = logging.getLogger("pointsman.gateway")
 
 PREFIX = "/admin/v1"
 _MOST_LISTED = 1_000
@@ -232,13 +230,13 @@ class OperatorSurface:
                 raise _invalid("timeout: an hour at most", "timeout")
         id = asked.params["id"]
         self._deployment(id)
-        _log(asked, f"drain {id}")
+        noted(asked, f"drain {id}")
         drained = await self._router.drain(id, timeout=timeout)
         return _json({**self._state(id), "drained": drained})
 
     async def reload(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
-        _log(asked, "reload")
+        noted(asked, "reload")
         try:
             await self._operated.reload()
         except ConfigError as error:
@@ -252,7 +250,7 @@ class OperatorSurface:
         id = asked.params["id"]
         if not self._operated.running.cancel(id):
             raise _unknown("no request of that id runs", "unknown_request")
-        _log(asked, f"cancel {id}")
+        noted(asked, f"cancel {id}")
         return _json({"id": id, "cancelled": True})
 
     def _operate(self, asked: SurfaceRequest, what: str, change: Callable[[str], None]) -> WholeReply:
@@ -260,7 +258,7 @@ class OperatorSurface:
         id = asked.params["id"]
         self._deployment(id)
         change(id)
-        _log(asked, f"{what} {id}")
+        noted(asked, f"{what} {id}")
         return _json(self._state(id))
 
     def _deployment(self, id: str) -> Mapping[str, Any]:
@@ -346,10 +344,6 @@ def _invalid(message: str, param: str = "") -> Exception:
 
 def _unknown(message: str, code: str) -> Exception:
     return denied("no_route", code, message)
-
-
-def _log(asked: SurfaceRequest, what: str) -> None:
-    log.info("operator %s: %s", printable_line(asked.caller.name) or "on this machine", printable_line(what))
 
 
 def _problem(problem: object) -> Mapping[str, Any]:

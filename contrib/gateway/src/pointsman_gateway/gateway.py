@@ -192,6 +192,12 @@ class Gateway:
         scheme = "http" if self._certificate is None else "https"
         return f"{scheme}://{next(iter(self.listeners.values()))}"
 
+    @property
+    def console(self) -> str | None:
+        """Where a browser finds the console; None where it is not served, or at no address for one."""
+        mounted = self._mounts is not None and "console" in self._mounts.mounted
+        return f"{self.url}/console" if mounted and "unix:" not in self.url else None
+
     async def start(self) -> None:
         """Listen everywhere, or nowhere. Raises ConfigError."""
         places = _places(self._settings)

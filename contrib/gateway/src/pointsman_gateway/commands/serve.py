@@ -19,6 +19,7 @@ from pointsman_cli.output import print_json_line, say, say_logged
 if TYPE_CHECKING:
     from pointsman import Config, Router
     from pointsman_gateway.gateway import Gateway
+    from pointsman_gateway.process.demo import Fleet
     from pointsman_gateway.settings import GatewaySettings
     from pointsman_telemetry.request_log import Style
 
@@ -30,6 +31,7 @@ T = TypeVar("T")
     "--listen", multiple=True, metavar="ADDRESS", help="In place of `gateway.listen`; port 0: a free one."
 )
 @click.option("--demo", is_flag=True, help="Serve simulated upstreams; needs nothing.")
+@click.option("--open", "open_console", is_flag=True, help="Open the console in a browser.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Only 1; run replicas for more.")
 @click.option(
     "--log",
@@ -42,7 +44,9 @@ T = TypeVar("T")
 @json_option
 @verbose_option
 @pass_asked
-def command(asked: Asked, /, listen: tuple[str, ...], demo: bool, workers: int, style: str) -> None:
+def command(
+    asked: Asked, /, listen: tuple[str, ...], demo: bool, open_console: bool, workers: int, style: str
+) -> None:
     """Serve the router to programs in any language, until Ctrl-C or SIGTERM.
 
     Without a configuration it serves what is found on this machine, as the other commands do. SIGTERM lets
@@ -64,7 +68,7 @@ def command(asked: Asked, /, listen: tuple[str, ...], demo: bool, workers: int, 
     # `Process` switches it on again.
     gc.disable()
     try:
-        run(_serve(asked, listen, cast("Style", style), tell, demo=demo))
+        run(_serve(asked, listen, cast("Style", style), tell, demo=demo, open_console=open_console))
     finally:
         gc.enable()
 
@@ -80,23 +84,36 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _serve(
-    asked: Asked, listen: tuple[str, ...], style: Style, tell: Callable[[str], None], *, demo: bool
+    asked: Asked,
+    listen: tuple[str, ...],
+    style: Style,
+    tell: Callable[[str], None],
+    *,
+    demo: bool,
+    open_console: bool,
 ) -> None:
     from pointsman_cli.configured import configuration
     from pointsman_gateway.process.serving import Process
 
     async with AsyncExitStack() as stack:
+        fleet: Fleet | None = None
         if demo:
-            from pointsman_gateway.process.demo import demo_configuration
+            from pointsman_gateway.process.demo import fleet_of_demo
 
-            config = await stack.enter_async_context(demo_configuration())
-        else:
-            config = await configuration(asked)
+            fleet = await stack.enter_async_context(fleet_of_demo())
+        config = await configuration(asked) if fleet is None else fleet.config
+
+        def announce(gateway: Gateway, router: Router) -> None:
+            _announce(asked, tell, gateway, router, demo=demo)
+            if fleet is not None:
+                fleet.play(router)
+            if open_console:
+                _open(gateway, tell)
 
         process = Process(
             config,
             override=_ListeningAt(listen, config),
-            announce=partial(_announce, asked, tell, demo=demo),
+            announce=announce,
             style=style,
         )
         finished = await process.run()
@@ -144,12 +161,15 @@ def _announce(
                     for place, at in gateway.listeners.items()
                 ],
                 "models": models,
+                "console": gateway.console,
             }
         )
         return
     for place, at in gateway.listeners.items():
         what = "health" if place.health else f"{place.scope}, without keys" if place.scope else ""
         tell(f"listening at {at}{f' ({what})' if what else ''}")
+    if gateway.console is not None:
+        tell(f"console: {gateway.console}")
     tell(f"models: {', '.join(models[:10])}{f' and {len(models) - 10} more' if len(models) > 10 else ''}")
     if demo:
         from pointsman_gateway.process.demo import curl_lines
@@ -157,3 +177,19 @@ def _announce(
         for line in curl_lines(gateway.url):
             tell(line)
     tell("Ctrl-C ends it")
+
+
+def _open(gateway: Gateway, tell: Callable[[str], None]) -> None:
+    """Have a browser show the console; one that is slow to begin holds nobody up."""
+    if gateway.console is None:
+        tell("no console is served here. Try: pip install pointsman-console")
+        return
+    from threading import Thread
+
+    def show(address: str) -> None:
+        import webbrowser
+
+        if not webbrowser.open(address):
+            tell(f"no browser was found; open {address}")
+
+    Thread(target=show, args=(gateway.console,), daemon=True).start()

@@ -7,6 +7,7 @@ from io import StringIO
 from itertools import islice
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pointsman import AttemptEnded, RequestEnded, Router
@@ -32,6 +33,21 @@ def test_each_model_is_asked_and_some_callers_leave() -> None:
     assert {each.model for each in asked} == {MODEL, "coder", "batch"}
     assert any(each.leaves_after for each in asked)
     assert 0.3 < sum(each.pause for each in asked) / len(asked) < 2
+
+
+@pytest.mark.parametrize("key", [None, "none", "sk-whatever"])
+async def test_whatever_key_a_client_sends_does_as_well_as_none(key: str | None) -> None:
+    fields = {} if key is None else {"authorization": f"Bearer {key}"}
+    async with demonstration(watched=True) as demo, Router(demo.config) as router:
+        settings = gateway_settings(demo.config).model_copy(update={"listen": (Address("127.0.0.1", 0),)})
+        async with Gateway(router, settings) as gateway, traffic(demo, gateway):
+            async with httpx.AsyncClient(base_url=gateway.url, headers=fields) as client:
+                models = await client.get("/v1/models")
+                status = await client.get("/admin/v1/status", headers={"x-pointsman-csrf": "1"})
+                tunnelled = await client.get("/v1/models", headers={"x-forwarded-for": "203.0.113.7"})
+
+    assert [each["id"] for each in models.json()["data"]] == [MODEL, "coder", "batch"]
+    assert (status.status_code, tunnelled.status_code) == (200, 401)
 
 
 async def test_where_nobody_watches_the_demo_is_four_servers_and_one_model() -> None:

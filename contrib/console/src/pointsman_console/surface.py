@@ -1,4 +1,4 @@
-"""The page at `/console`, and at every address below it: which of its pages is meant, it finds out by itself."""
+"""The page at `/console`, and at every address below it: which of its pages is meant, it finds out itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLICY = "; ".join(
         "form-action 'self'",
     )
 )
-"""Nothing of others, and nothing that is written into the page: what a model answers cannot have itself run."""
+"""Nothing of others, and nothing that is written into the page: what a model answers cannot run."""
 
 HEAD = {
     "content-security-policy": POLICY,

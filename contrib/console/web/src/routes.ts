@@ -12,9 +12,16 @@ export interface Page {
 
 export const pages: readonly Page[] = [
   { path: '/', name: 'overview', operators: true, component: () => import('./pages/OverviewPage.vue') },
-  { path: '/chat', name: 'chat', operators: false, component: () => import('./pages/chat/ChatPage.vue') },
+  { path: '/chat/:id?', name: 'chat', operators: false, component: () => import('./pages/chat/ChatPage.vue') },
+  { path: '/review', name: 'review', operators: false, component: () => import('./pages/review/ReviewPage.vue') },
   { path: '/deployments', name: 'deployments', operators: true, component: () => import('./pages/DeploymentsPage.vue') },
   { path: '/requests', name: 'requests', operators: true, component: () => import('./pages/RequestsPage.vue') },
+  { path: '/routes', name: 'routes', operators: true, component: () => import('./pages/RoutesPage.vue') },
+  { path: '/models', name: 'models', operators: true, component: () => import('./pages/ModelsPage.vue') },
+  { path: '/callers', name: 'callers', operators: true, component: () => import('./pages/callers/CallersPage.vue') },
+  { path: '/credentials', name: 'credentials', operators: true, component: () => import('./pages/CredentialsPage.vue') },
+  { path: '/audit', name: 'audit', operators: true, component: () => import('./pages/AuditPage.vue') },
+  { path: '/config', name: 'config', operators: true, component: () => import('./pages/config/ConfigPage.vue') },
 ]
 
 const records: RouteRecordRaw[] = pages.map((page) => ({

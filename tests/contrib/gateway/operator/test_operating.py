@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -336,3 +337,69 @@ async def test_what_a_caller_uses_counts_against_its_limit(simulator: Simulator,
 
     assert [each.status_code for each in answers] == [200, 429, 200]
     assert answers[1].json()["code"] == "caller_rate_limited"
+
+
+def running_config(tmp_path: Path, upstream: str) -> Path:
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(
+        f"""providers:
+  local: {{type: openai, base_url: "{upstream}", auth: {{type: static, value: "${{CHECK_KEY}}"}}}}
+models:
+  assistant:
+    deployments: [{{provider: local, model: small, weight: 3}}]
+""",
+        encoding="utf-8",
+    )
+    return file
+
+
+async def check(client: httpx.AsyncClient, text: str, **more: str) -> Any:
+    return (await client.post("/admin/v1/config/check", json={"text": text, **more})).json()
+
+
+async def test_another_configuration_is_checked_and_changes_nothing(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHECK_KEY", "sk-" + "k" * 40)
+    monkeypatch.setenv("CHECK_OTHER", "not-to-be-told")
+    secret = tmp_path / "secret.txt"
+    secret.write_text("in-a-file", encoding="utf-8")
+    async with operated(simulator) as (served, client, _deployment):
+        file = running_config(tmp_path, "http://127.0.0.1:9/v1")
+        await served.router.reload(Config.load(file))
+        now = file.read_text(encoding="utf-8")
+        same = await check(client, now)
+        heavier = await check(client, now.replace("weight: 3", "weight: 5"))
+        misspelt = await check(client, now.replace("weight: 3", "wieght: 5"))
+        peeping = await check(client, now.replace("http://127.0.0.1:9", "http://${CHECK_OTHER}"))
+        reading = await check(client, now.replace("http://127.0.0.1:9", f"http://${{file:{secret}}}"))
+        included = await check(client, f"include: [{secret}]\n{now}")
+        as_toml = await check(client, "[models]", format="toml")
+        unknown = await client.post("/admin/v1/config/check", json={"text": now, "format": "ini"})
+        weight = served.router.config.models["assistant"].deployments[0].weight
+
+    assert (same["ok"], same["problems"], same["changes"]) == (True, [], [])
+    assert heavier["changes"] == ["assistant: weight of local/small 3 → 5"]
+    problem = misspelt["problems"][0]
+    assert (problem["line"], problem["file"], problem["code"]) == (5, "posted.yaml", "PM1101")
+    assert "weight" in problem["message"] + (problem["hint"] or "")
+    assert problem["source"]
+    assert problem["caret"]
+    assert "CHECK_OTHER is not set" in peeping["problems"][0]["message"]
+    assert "is not read here" in reading["problems"][0]["message"]
+    assert not included["ok"]
+    assert not as_toml["ok"]
+    said = json.dumps([same, heavier, misspelt, peeping, reading, included])
+    assert "not-to-be-told" not in said
+    assert "in-a-file" not in said
+    assert "k" * 40 not in said
+    assert unknown.status_code == 400
+    assert weight == 3
+
+
+async def test_a_configuration_that_is_too_large_is_not_read(simulator: Simulator) -> None:
+    async with operated(simulator) as (_served, client, _deployment):
+        found = await check(client, "#" * (1024**2 + 1))
+
+    assert not found["ok"]
+    assert "larger than 1 MiB" in found["problems"][0]["message"]

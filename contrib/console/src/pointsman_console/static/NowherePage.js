@@ -1,1 +1,1 @@
-import{F as e,J as t,M as n,Z as r,h as i,z as a}from"./app.js";var o={class:`card`},s=e({__name:`NowherePage`,setup(e){return(e,s)=>(a(),n(`p`,o,r(t(i).app.notFound),1))}});export{s as default};
+import{F as e,H as t,R as n,Z as r,et as i,g as a}from"./app.js";var o={class:`card`},s=n({__name:`NowherePage`,setup(n){return(n,s)=>(t(),e(`p`,o,i(r(a).app.notFound),1))}});export{s as default};

@@ -63,17 +63,20 @@ export interface Status {
   } | null
   readonly discoveries: readonly unknown[]
   readonly credentials: readonly Credential[]
-  readonly budgets: readonly unknown[]
+  readonly budgets: readonly BudgetState[]
   readonly audit: readonly unknown[]
   readonly budgets_trouble: string
 }
 
 /** A credential by its name and state; its value is nowhere. */
 export interface Credential {
-  readonly provider?: string
-  readonly name?: string
-  readonly state?: string
-  readonly [member: string]: unknown
+  readonly provider: string
+  readonly source: string
+  readonly name: string
+  readonly state: string
+  readonly seconds_left: number | null
+  readonly rests_for: number | null
+  readonly trouble: string
 }
 
 export interface Usage {
@@ -151,4 +154,88 @@ export interface RouterEvent {
   readonly subject?: string
   readonly healthy?: boolean
   readonly code?: string
+}
+
+/** Where a request would go, as `/admin/v1/explain` says it. */
+export interface Explanation {
+  readonly model: string
+  readonly pick: string | null
+  readonly chain: readonly {
+    readonly model: string
+    readonly strategy: string
+    readonly degraded: string | null
+    readonly pick: string | null
+    readonly scored_by: string
+    readonly candidates: readonly {
+      readonly id: string
+      readonly weight: number
+      readonly priority: number
+      readonly ready: boolean
+      readonly reasons: readonly string[]
+      readonly score: number | null
+      readonly in_flight: number
+      readonly places: number | null
+    }[]
+  }[]
+  readonly attempts: readonly { readonly model: string; readonly deployment: string }[]
+  readonly prompt_tokens: number | null
+  readonly answer_tokens: number | null
+  readonly cost_usd: number | null
+}
+
+export interface CallerKey {
+  readonly id: string
+  readonly name: string
+  readonly state: string
+  readonly models: readonly string[] | null
+  readonly operator: boolean
+  readonly labels: Readonly<Record<string, string>>
+  readonly limits: Readonly<Record<string, string | readonly string[]>>
+  readonly created: string
+  readonly expires: string | null
+  readonly last_used: string | null
+}
+
+export interface BudgetState {
+  readonly rule: string
+  readonly subject: string
+  readonly unit: string
+  readonly per: string
+  readonly limit: number
+  readonly spent: number
+  readonly held: number
+  readonly resets_in: number | null
+  readonly refused: number
+}
+
+export interface Spend {
+  readonly by: string
+  readonly lines: readonly {
+    readonly of: string
+    readonly attempts: number
+    readonly prompt_tokens: number
+    readonly completion_tokens: number
+    readonly cost_microcents: number
+    readonly unpriced: number
+  }[]
+}
+
+/** What is wrong with a configuration, and where. */
+export interface ConfigProblem {
+  readonly code: string | null
+  readonly message: string
+  readonly path: string | null
+  readonly hint: string | null
+  readonly file: string | null
+  readonly line: number | null
+  readonly column: number | null
+  readonly source: string | null
+  readonly caret: string | null
+}
+
+export interface AuditRecord {
+  readonly seq: number
+  readonly ts: string
+  readonly event: string
+  readonly [member: string]: unknown
 }

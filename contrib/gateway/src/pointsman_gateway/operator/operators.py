@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from pointsman_gateway.calls.accounts import Phase
+from pointsman_gateway.operator.configuring import SUFFIXES
 from pointsman_gateway.operator.describing import (
     ANY,
     COUNT,
@@ -156,6 +157,11 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
     "Cancelled": obj(id=TEXT, cancelled=FLAG),
     "Session": obj(name=TEXT, operator=FLAG, models=maybe(array(TEXT)), csrf=maybe(TEXT)),
     "Reloaded": obj(config=maybe(TEXT)),
+    "PostedConfig": with_optional(obj(text=TEXT), format={"enum": [*SUFFIXES]}),
+    "CheckedConfig": {
+        **obj(ok=FLAG, problems=array(ANY), warnings=array(ANY), changes=array(TEXT)),
+        "description": "what is wrong, with its line; `changes`: what it would change, in words",
+    },
     "Nothing": {"type": "object", "properties": {}},
     "Question": {
         "type": "object",
@@ -196,6 +202,15 @@ _ROUTES: Sequence[Described] = (
         statuses=(409,),
     ),
     Described("GET", f"{_ADMIN}/config", "The configuration as it holds, without secrets", "Config"),
+    Described(
+        "POST",
+        f"{_ADMIN}/config/check",
+        "What is wrong with another configuration, or what it would change",
+        "CheckedConfig",
+        takes="PostedConfig",
+        description="It is written nowhere and does not hold. It reads only those variables and files that "
+        "the configuration which holds reads, too, and follows no `include`.",
+    ),
     Described(
         "POST",
         f"{_ADMIN}/explain",
@@ -264,6 +279,7 @@ _ROUTES: Sequence[Described] = (
         "POST", f"{_ADMIN}/logout", "End the session", "Nothing", statuses=(429,), open="caller"
     ),
     Described("GET", "/openapi.json", "This document", "application/json", open="public"),
+    Described("GET", "/console", "The page for browsers, or how to get it", "text/html", open="public"),
     Described("GET", "/docs", "This document, for people", "text/html", open="public"),
 )  # fmt: skip
 OPERATOR = Family(

@@ -31,6 +31,17 @@ FIELDS: Mapping[str, str] = {
 """Nothing is loaded, nothing is run, and nobody frames it."""
 
 
+NO_CONSOLE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>pointsman</title>
+<h1>No console is served here</h1>
+<p>Its package is not installed, or <code>gateway.surfaces</code> does not name it.</p>
+<pre>pip install pointsman-console</pre>
+<p>Then restart the gateway. Where the configuration lists <code>gateway.surfaces</code>, add
+<code>console: {}</code> to them.</p>
+<p>Without it there are <code>pointsman status --live</code>, <code>pointsman logs --follow</code> and
+<a href="/docs">the operators' API</a>.</p>
+"""
+
+
 def written(document: Mapping[str, Any]) -> bytes:
     """The page."""
     return "".join(_page(document)).encode("utf-8")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -29,15 +28,16 @@ from pointsman_gateway.access.gate import Gate
 from pointsman_gateway.access.sessions import cookie, token_of
 from pointsman_gateway.calls.running import RunningRequests
 from pointsman_gateway.operator import openapi, page
+from pointsman_gateway.operator.configuring import SUFFIXES, Configuring, Reload, told
 from pointsman_gateway.operator.journal import Journal, TooManyReaders
 from pointsman_gateway.operator.noting import noted
 from pointsman_gateway.operator.recent import SEARCHED_BY, Recent
 from pointsman_gateway.operator.recorded import FILTERS, TIMES, Recorded
-from pointsman_gateway.operator.written import written_config
 
 if TYPE_CHECKING:
     from pointsman import Router
 
+_T = TypeVar("_T")
 PREFIX = "/admin/v1"
 _MOST_LISTED = 1_000
 _LONGEST_DRAIN = 3_600.0
@@ -47,7 +47,10 @@ _STATUS: Mapping[ProblemKind, int] = {
     "rate_limit": 429, "budget": 429, "overloaded": 503, "upstream": 502, "timeout": 504, "internal": 500,
 }  # fmt: skip
 
-Reload = Callable[[], Awaitable[None]]
+
+class _Posted(Struct):
+    text: str
+    format: str = SUFFIXES[0]
 
 
 class _Asked(Struct):
@@ -84,6 +87,7 @@ class OperatorSurface:
         self._operated = operated
         self._router = operated.router
         self._recorded = Recorded(lambda: operated.router.config)
+        self._configuring = Configuring(operated.router, operated.settings, operated.reload)
 
     def routes(self) -> Sequence[Route]:
         one = f"{PREFIX}/deployments/{{id:path}}"
@@ -96,6 +100,7 @@ class OperatorSurface:
             Route("GET", f"{PREFIX}/status", self.status, operator=True),
             _change(f"{PREFIX}/reload", self.reload),
             Route("GET", f"{PREFIX}/config", self.config, operator=True),
+            Route("POST", f"{PREFIX}/config/check", self.check_config, operator=True),
             Route("POST", f"{PREFIX}/explain", self.explain, operator=True),
             Route("GET", f"{PREFIX}/requests", self.requests, operator=True),
             _change(f"{PREFIX}/requests/{{id}}/cancel", self.cancel),
@@ -109,6 +114,8 @@ class OperatorSurface:
             Route("POST", f"{PREFIX}/logout", self.logout, json=False),
             Route("GET", "/openapi.json", self.openapi, public=True),
             Route("GET", "/docs", self.docs, public=True),
+            # A console that is installed has this place before.
+            Route("GET", "/console", self.no_console, public=True, aliases=("/console/{path:path}",)),
         ]
 
     def problem(self, problem: ProblemDetails) -> WholeReply:
@@ -141,16 +148,18 @@ class OperatorSurface:
 
     async def config(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
-        # A thread, because plugins are asked what their settings mean, of which some may have to be imported.
-        said = await asyncio.to_thread(written_config, self._router.config, self._operated.settings())
-        return _json(said)
+        return _json(await self._configuring.shown())
+
+    async def check_config(self, asked: SurfaceRequest) -> WholeReply:
+        _takes_nothing(asked)
+        said = _read(asked, _Posted)
+        if said.format not in SUFFIXES:
+            raise _invalid(f"format is one of {', '.join(SUFFIXES)}", "format")
+        return _json(await self._configuring.checked(said.text, said.format))
 
     async def explain(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
-        try:
-            said = msgspec.json.decode(asked.body, type=_Asked)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            raise _invalid(f"the body is no question: {error}") from None
+        said = _read(asked, _Asked)
         try:
             if twice := said.options.keys() & {"self", "model", "messages", "stream"}:
                 raise _invalid(f"{min(twice)!r} is none of the `options`")
@@ -238,12 +247,11 @@ class OperatorSurface:
         _takes_nothing(asked)
         noted(asked, "reload")
         try:
-            await self._operated.reload()
+            return _json({"config": await self._configuring.reload()})
         except ConfigError as error:
-            problems = [_problem(each) for each in error.problems]
+            problems = [told(each) for each in error.problems]
             said = {"code": error.code, "message": error.message, "problems": problems}
             return _json({"error": {**said, "domain": "caller", "request_id": asked.request_id}}, status=409)
-        return _json({"config": self._router.config.file})
 
     async def cancel(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
@@ -310,6 +318,9 @@ class OperatorSurface:
             200, page.written(openapi.document()), "text/html; charset=utf-8", fields=page.FIELDS
         )
 
+    async def no_console(self, _asked: SurfaceRequest) -> WholeReply:
+        return WholeReply(404, page.NO_CONSOLE, "text/html; charset=utf-8", fields=page.FIELDS)
+
 
 def _change(path: str, handler: Any) -> Route:
     return Route("POST", path, handler, operator=True, json=False)
@@ -336,6 +347,13 @@ def _takes(asked: SurfaceRequest, known: Sequence[str]) -> None:
             raise _invalid(f"there is no parameter {printable_line(name[:64])!r}; this {takes}", name[:64])
 
 
+def _read(asked: SurfaceRequest, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(asked.body, type=kind)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _invalid(f"the body is not as it is to be: {error}") from None
+
+
 def _invalid(message: str, param: str = "") -> Exception:
     refusal = denied("invalid", "invalid_request", message)
     refusal.problem = msgspec.structs.replace(refusal.problem, param=printable_line(param))
@@ -344,8 +362,3 @@ def _invalid(message: str, param: str = "") -> Exception:
 
 def _unknown(message: str, code: str) -> Exception:
     return denied("no_route", code, message)
-
-
-def _problem(problem: object) -> Mapping[str, Any]:
-    names = ("code", "message", "path", "hint", "file", "line", "column", "source", "caret")
-    return {name: getattr(problem, name, None) for name in names}

@@ -101,6 +101,10 @@ ELSEWHERE = (
     Elsewhere(
         "docs/configuration.md", "yaml", 1, "it pins distributions that are not installed", "plugins: {allow"
     ),
+    Elsewhere("docs/console.md", "console", 1, "they serve until they are ended; see test_console_shown"),
+    Elsewhere(
+        "contrib/console/README.md", "console", 1, "they serve until they are ended; see test_console_shown"
+    ),
     Elsewhere("docs/dialects.md", "console", 1, _CONVERTED),
     Elsewhere("docs/audit.md", "python", 1, _VERIFIER),
     Elsewhere("docs/keys.md", "console", 1, _KEYS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pointsman.plugin import ProblemDetails, Route, SurfaceRequest, WholeReply
+from pointsman.plugin import ProblemDetails, ProblemKind, Route, SurfaceRequest, WholeReply
 from pointsman_console.files import PAGE, File, read
 
 POLICY = "; ".join(
@@ -32,6 +32,12 @@ HEAD = {
     "cache-control": "no-cache",
 }
 
+_STATUS: Mapping[ProblemKind, int] = {
+    "forbidden": 403, "no_route": 404, "method": 405, "too_large": 413, "overloaded": 503, "timeout": 504,
+    "internal": 500,
+}  # fmt: skip
+"""Of what can go wrong where nobody is asked for a key, and no model."""
+
 _NOT_BUILT = b"""<!doctype html><meta charset="utf-8"><title>pointsman</title>
 <h1>The console was not built</h1>
 <p>Its files are not there, as in a copy of the source without them. With Node 20 or later:</p>
@@ -56,8 +62,9 @@ class ConsoleSurface:
 
     def problem(self, problem: ProblemDetails) -> WholeReply:
         """`problem` as text; nobody but a person sees it."""
-        status = {"no_route": 404, "method": 405}.get(problem.kind, 400)
-        return WholeReply(status, problem.message.encode(), "text/plain; charset=utf-8", HEAD)
+        return WholeReply(
+            _STATUS.get(problem.kind, 400), problem.message.encode(), "text/plain; charset=utf-8", HEAD
+        )
 
     async def page(self, asked: SurfaceRequest) -> WholeReply:
         """The page itself, or 503 with how to build it."""

@@ -118,7 +118,7 @@ class Gateway:
         self._health = Health()
         self._apps: dict[Place, App] = {}
         self._listeners = Listeners()
-        self._looking: asyncio.Task[None] | None = None
+        self._beside: Sequence[asyncio.Task[None]] = ()
         self._left: list[Mounts | Built] = []
         self._given = access
         self._write_within = write_within
@@ -211,7 +211,10 @@ class Gateway:
         """Listen everywhere, or nowhere. Raises ConfigError."""
         places = _places(self._settings)
         await self._listen(places, self._listeners.bind(places))
-        self._looking = asyncio.create_task(self._look_at_certificates())
+        self._beside = [
+            asyncio.create_task(self._look_at_certificates()),
+            asyncio.create_task(self._operating.keep_history()),
+        ]
 
     async def _listen(self, wanted: Sequence[Place], bound: Mapping[Place, Bound]) -> None:
         drain = self._router.config.timeouts.drain
@@ -290,8 +293,8 @@ class Gateway:
         await self.catalogue.aclose()
         finished = await self._router.shutdown()
         await self._listeners.ended()
-        if self._looking is not None:
-            self._looking.cancel()
+        for each in self._beside:
+            each.cancel()
         self._operating.close()
         for deaf in self._deaf:
             deaf()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from pointsman.plugin import (
     AttemptEnded,
     BreakerChanged,
     CallerRefused,
+    HealthChanged,
     Outcome,
     RequestEnded,
     Usage,
@@ -116,30 +117,29 @@ def test_times_are_told_to_five_percent(samples: list[float]) -> None:
     assert found == pytest.approx(sorted(each * 1e3 for each in samples), rel=0.05)
 
 
-@given(st.lists(st.integers(1, 1_500), max_size=8))
-def test_each_event_is_summed_up_once_however_many_come_between(lots: list[int]) -> None:
-    seen: list[int] = []
+@given(st.lists(st.integers(1, 3_000), max_size=6))
+def test_each_event_is_summed_up_once_or_told_to_be_lost(lots: list[int]) -> None:
+    seen, lost = list[int](), 0
 
     def listen(_listener: Any, *, kinds: Any) -> Callable[[], None]:
         return lambda: None
 
-    journal = Journal(
-        listen, lambda: AT, "run", lambda entries: seen.extend(int(each.subject) for _, each in entries)
-    )
-    number = 0
+    def sums(entries: Iterable[tuple[float, Any]], forgotten: int) -> None:
+        nonlocal lost
+        lost += forgotten
+        seen.extend(int(each.subject) for _, each in entries)
+
+    journal, number = Journal(listen, lambda: AT, "run", sums), 0
     for lot in lots:
         for _ in range(lot):
-            journal.add(_health(number))
+            journal.add(HealthChanged(str(number), True, ""))
             number += 1
         journal.settle()
+        journal.settle()
 
-    assert seen == list(range(number))
-
-
-def _health(number: int) -> Any:
-    from pointsman.plugin import HealthChanged
-
-    return HealthChanged(str(number), True, "")
+    assert len(seen) + lost == number
+    assert seen == sorted(set(seen))
+    assert lost == sum(max(0, lot - 2_000) for lot in lots)
 
 
 async def test_who_opens_a_page_gets_the_hour_before(simulator: Simulator) -> None:
@@ -157,4 +157,13 @@ async def test_who_opens_a_page_gets_the_hour_before(simulator: Simulator) -> No
     assert before["minutes"] == []
     assert sum(each["requests"] for each in said["minutes"]) == 2
     assert sum(sum(each["errors"].values()) for each in said["minutes"]) == 1
-    assert said["seconds"] == 60
+    assert (said["seconds"], said["lost"]) == (60, 0)
+
+
+def test_what_is_in_no_sum_is_told() -> None:
+    history = History(AT)
+
+    history.take([(AT, ended())], 3)
+    history.take([], 2)
+
+    assert told(history, AT)["lost"] == 5

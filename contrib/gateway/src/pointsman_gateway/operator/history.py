@@ -153,11 +153,16 @@ class History:
 
     def __init__(self, began: float) -> None:
         self._began = began
+        self._lost = 0
         self._minutes: deque[_Minute] = deque(maxlen=KEPT)
         self._changes: deque[tuple[float, Event]] = deque(maxlen=_MOST_CHANGES)
 
-    def take(self, entries: Iterable[tuple[float, Event | Progress]]) -> None:
-        """Count what happened, each with when, in seconds since 1970; later calls have later ones."""
+    def take(self, entries: Iterable[tuple[float, Event | Progress]], lost: int = 0) -> None:
+        """Count what happened, each with when, in seconds since 1970; later calls have later ones.
+
+        `lost`: how many events are in no sum, since there were too many at a time.
+        """
+        self._lost += lost
         for at, event in entries:
             if isinstance(event, AttemptEnded | RequestEnded | CallerRefused):
                 self._minute(int(at // MINUTE)).add(event)
@@ -178,6 +183,7 @@ class History:
             "now": now,
             "since": max(self._began, since),
             "seconds": MINUTE,
+            "lost": self._lost,
             "minutes": [each.told() for each in self._minutes if each.number >= first],
             "changes": [Raw(event_json(event, at)) for at, event in self._changes if at >= since],
         }

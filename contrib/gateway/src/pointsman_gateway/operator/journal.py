@@ -14,15 +14,15 @@ from pointsman.events import PROGRESS, Event, Progress
 
 _KEPT = 2_000
 """Events; a reader who comes back later than that hears that there was more."""
+SETTLED_EVERY = 0.25
+"""Seconds between two sums, in which no more events should come than are kept."""
 _AT_ONCE = 100
 """Events that are written in one piece, so that a reader who is behind catches up in steps."""
-_LOT = 1_000
-"""Events that are summed up together, before the first of them is forgotten."""
 _MOST_READERS = 100
 _NUMBER = re.compile("[0-9]{1,18}")
 
 
-Sums = Callable[[Iterable[tuple[float, Event | Progress]]], None]
+Sums = Callable[[Iterable[tuple[float, Event | Progress]], int], None]
 
 
 class TooManyReaders(Exception):
@@ -38,7 +38,7 @@ class Journal:
         listen: `Router.listen`.
         wall: seconds since 1970.
         run: distinguishes the numbers of this process from those of the one before.
-        sums: is given each event once, with when it was, many at a time; by `settle` those that are left.
+        sums: is given by `settle` what has happened since, each with when, and how many have been forgotten.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Journal:
         listen: Callable[..., Callable[[], None]],
         wall: Callable[[], float],
         run: str,
-        sums: Sums = lambda _entries: None,
+        sums: Sums = lambda _entries, _lost: None,
     ) -> None:
         self._listen = listen
         self._wall = wall
@@ -64,8 +64,6 @@ class Journal:
         """Take note of `event`."""
         self._number += 1
         self._entries.append((self._wall(), event))  # written when somebody reads it
-        if self._number - self._summed >= _LOT:
-            self.settle()
         if self._waiting:
             waiting, self._waiting = self._waiting, set()
             for each in waiting:
@@ -73,10 +71,11 @@ class Journal:
                     each.set_result(None)
 
     def settle(self) -> None:
-        """Have all that happened summed up."""
-        left, self._summed = self._number - self._summed, self._number
-        entries = self._entries
-        self._sums(islice(entries, len(entries) - left, None))
+        """Have all that happened summed up; beside calls, of whose cost it would be a hundredth."""
+        new, self._summed = self._number - self._summed, self._number
+        known = min(new, len(self._entries))
+        if new:
+            self._sums(islice(self._entries, len(self._entries) - known, None), new - known)
 
     def follow(self, last_id: str) -> AsyncIterator[bytes]:
         """Server-sent events from behind the one with that id; "" for from now on. Close it after use.

@@ -14,7 +14,7 @@ from pointsman_gateway.calls.running import RunningRequests
 from pointsman_gateway.exchange.table import Mounted
 from pointsman_gateway.operator.contents import Contents
 from pointsman_gateway.operator.history import History
-from pointsman_gateway.operator.journal import Journal
+from pointsman_gateway.operator.journal import SETTLED_EVERY, Journal
 from pointsman_gateway.operator.model_routes import ModelRoutes
 from pointsman_gateway.operator.overhearing import Overheard
 from pointsman_gateway.operator.recent import Recent
@@ -54,7 +54,7 @@ class Operating:
         self._gate = gate
         self._reload = reload
         self._history = History(clock.wall())
-        self._wall = clock.wall
+        self._wall, self._sleep = clock.wall, clock.sleep
         self._journal = Journal(router.listen, clock.wall, secrets.token_hex(4), self._history.take)
         self._recent = Recent(router.listen, kept)
         self._overheard: Overheard | None = None
@@ -91,6 +91,12 @@ class Operating:
         surface, models = OperatorSurface(operated), ModelRoutes(self._router, self._catalogue)
         routes = [*surface.routes(), *models.routes(), *self._router.offered.routes]
         return Mounted("operator", surface, routes)
+
+    async def keep_history(self) -> None:
+        """Sum up what happens, for as long as this runs."""
+        while True:
+            await self._sleep(SETTLED_EVERY)
+            self._journal.settle()
 
     def _told_history(self) -> Mapping[str, Any]:
         self._journal.settle()

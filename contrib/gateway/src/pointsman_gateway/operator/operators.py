@@ -135,10 +135,12 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
     ),
     "History": {
         **obj(
-            now=NUMBER, since=NUMBER, seconds=COUNT, minutes=array(ref("Minute")), changes=array(ANY),
+            now=NUMBER, since=NUMBER, seconds=COUNT, lost=COUNT, minutes=array(ref("Minute")),
+            changes=array(ANY),
         ),
         "description": "the last hour, minute by minute, since the gateway began; `seconds` is how long one "
-        "lasts. Minutes without anything are left out. `changes`: of breakers, checks, the configuration and "
+        "lasts. Minutes without anything are left out; so are `lost` events, where too many came at a time. "
+        "`changes`: of breakers, checks, the configuration and "
         "the shared state, as the events tell them",
     },
     "Minute": {

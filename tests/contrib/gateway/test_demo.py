@@ -57,6 +57,18 @@ async def test_where_nobody_watches_the_demo_is_four_servers_and_one_model() -> 
         assert demo.config.audit == []
 
 
+async def test_where_somebody_watches_each_page_has_something_to_show() -> None:
+    async with demonstration(watched=True) as demo, Router(demo.config) as router:
+        reply = await router.chat(MODEL, "Why?")
+        status = router.status()
+
+    assert reply.cost_microcents is not None
+    assert {each.provider for each in status.credentials} == {"openai", "claude"}
+    assert {each.rule for each in status.budgets} == {"everybody", "each-model"}
+    assert [each.sink for each in status.audit] == ["jsonl"]
+    assert any(each.limits for each in status.models[MODEL].deployments.values())
+
+
 async def test_the_same_servers_answer_the_same_way_each_time() -> None:
     async with demonstration(watched=True) as one, demonstration(watched=True) as other:
         assert one.simulator.seed == other.simulator.seed

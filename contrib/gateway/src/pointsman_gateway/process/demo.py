@@ -99,8 +99,12 @@ def _lively(simulator: Simulator, folder: str) -> dict[str, Any]:
         price = _PRICES.get(upstream, _FREE)
         return {"provider": provider, "model": model, "price": price, **_BOUNDS.get(upstream, {}), **more}
 
+    plain = _plain(simulator)
+    for name in _PRICES:  # their servers want no key; it is there to be seen by its name
+        plain["providers"][name]["api_key"] = f"a-key-of-the-demo-for-{name}"
     return {
-        **_plain(simulator),
+        **plain,
+        **(_budgets(folder) if find_spec("pointsman_callers") else {}),
         "models": {
             MODEL: {"deployments": [deployed(each) for each in _WIRES]},
             "coder": {
@@ -114,6 +118,15 @@ def _lively(simulator: Simulator, folder: str) -> dict[str, Any]:
         "audit": [{"type": "jsonl", "path": folder}],
         "gateway": {"contents": True},
     }
+
+
+def _budgets(folder: str) -> dict[str, Any]:
+    """So wide that nobody who tries the demo is refused."""
+    rules = [
+        {"name": "everybody", "per": "all", "money": "5 USD/day", "tokens": "5M/day"},
+        {"name": "each-model", "per": "model", "requests": "100000/day"},
+    ]
+    return {"budgets": {"database": f"{folder}/demo.db", "rules": rules}}
 
 
 def curl_lines(url: str) -> Sequence[str]:

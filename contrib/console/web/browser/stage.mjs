@@ -30,15 +30,15 @@ class Spoken {
 }
 
 export class Stage {
-  /** @param more lines of YAML for the configuration */
-  static async set(more = '') {
+  /** @param configure gives YAML, of the addresses of the two upstreams */
+  static async set(configure = configuration) {
     const stage = new Stage()
     stage.folder = mkdtempSync(path.join(tmpdir(), 'console-'))
     const fleet = spawn(PYTHON, [path.join(import.meta.dirname, 'fleet.py')], { stdio: ['pipe', 'pipe', 'inherit'] })
     stage.fleet = new Spoken(fleet)
     const { cloud, gpu } = await stage.fleet.heard()
     stage.config = path.join(stage.folder, 'pointsman.yaml')
-    writeFileSync(stage.config, configuration(cloud, gpu) + more)
+    writeFileSync(stage.config, configure(cloud, gpu))
     stage.port = 0
     try {
       await stage.open()

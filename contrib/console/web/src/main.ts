@@ -12,6 +12,6 @@ import { paint } from './theme'
 paint()
 const gateway = new Gateway()
 const store = new LiveStore(gateway)
-const talks = new Talks(gateway, () => store.live.session?.operator ?? false)
+const talks = new Talks(gateway)
 createApp(App).use(router).provide(STORE, store).provide(TALKS, talks).mount('#app')
 void store.start()

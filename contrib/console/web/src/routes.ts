@@ -8,6 +8,8 @@ export interface Page {
   /** Whether only operators have it. */
   readonly operators: boolean
   readonly component: () => Promise<unknown>
+  /** Of what the gateway may offer, that without which the page would be empty; one of these is enough. */
+  readonly needs?: readonly string[]
 }
 
 export const pages: readonly Page[] = [
@@ -18,7 +20,7 @@ export const pages: readonly Page[] = [
   { path: '/requests', name: 'requests', operators: true, component: () => import('./pages/RequestsPage.vue') },
   { path: '/routes', name: 'routes', operators: true, component: () => import('./pages/RoutesPage.vue') },
   { path: '/models', name: 'models', operators: true, component: () => import('./pages/ModelsPage.vue') },
-  { path: '/callers', name: 'callers', operators: true, component: () => import('./pages/callers/CallersPage.vue') },
+  { path: '/callers', name: 'callers', operators: true, needs: ['callers', 'budgets', 'spend'], component: () => import('./pages/callers/CallersPage.vue') },
   { path: '/credentials', name: 'credentials', operators: true, component: () => import('./pages/CredentialsPage.vue') },
   { path: '/audit', name: 'audit', operators: true, component: () => import('./pages/AuditPage.vue') },
   { path: '/config', name: 'config', operators: true, component: () => import('./pages/config/ConfigPage.vue') },

@@ -42,8 +42,13 @@ test('the oldest requests go when there are too many', () => {
   expect([...few.byId.keys()]).toEqual(['b', 'c'])
 })
 
-test('what ended unheard is no longer said to run', () => {
-  expect([...withRunning(played(started('a'), started('b')), new Set(['b'])).byId.keys()]).toEqual(['b'])
+test('what ended unheard is no longer said to run, and what began unheard is', () => {
+  const running = ['b', 'c'].map((id) => ({ id, model: 'm', caller: 'x', seconds: 5 }))
+  const all = withRunning(played(started('a'), started('b')), running, 200).byId
+  expect([...all.values()].map((each) => [each.id, each.phase, each.at])).toEqual([
+    ['b', 'choosing', 100],
+    ['c', 'running', 195],
+  ])
 })
 
 test('sums are those of the time that is asked for', () => {

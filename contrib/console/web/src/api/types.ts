@@ -122,6 +122,8 @@ export interface Session {
   readonly operator: boolean
   readonly models: readonly string[] | null
   readonly csrf: string | null
+  /** What operators reach beside the usual: `callers`, `budgets`, `spend`, as their packages are in use. */
+  readonly offers: readonly string[]
 }
 
 /** An event of `/admin/v1/events`: its members are those of the events of the router. */

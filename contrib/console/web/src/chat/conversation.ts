@@ -29,6 +29,8 @@ export interface Facts {
   readonly promptTokens?: number
   readonly completionTokens?: number
   readonly costUsd?: number
+  /** The router has told what it took. */
+  readonly settled?: boolean
 }
 
 export type Ending = 'running' | 'whole' | 'stopped' | 'cut' | 'failed'

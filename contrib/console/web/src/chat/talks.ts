@@ -2,7 +2,7 @@
 import { shallowReactive } from 'vue'
 import { answered } from '../api/chat'
 import type { Gateway } from '../api/http'
-import type { EndedRequest } from '../api/types'
+import type { Request } from '../live/requests'
 import { added, amended, begun, messages, switched, turn, type Conversation, type Picture, type Settings } from './conversation'
 import { Conversations } from './storage'
 
@@ -21,10 +21,7 @@ export class Talks {
   private readonly stops = new Map<string, AbortController>()
   private readonly timers = new Map<string, ReturnType<typeof setTimeout>>()
 
-  constructor(
-    private readonly gateway: Gateway,
-    private readonly operator: () => boolean,
-  ) {}
+  constructor(private readonly gateway: Gateway) {}
 
   async load(): Promise<void> {
     if (this.state.ready) return
@@ -52,12 +49,13 @@ export class Talks {
     this.state.current = id
   }
 
-  /** Keep another state of a conversation, and show it. */
-  put(conversation: Conversation): void {
+  /** Keep another state of a conversation, and show it: at once, or when it has been quiet for a while. */
+  put(conversation: Conversation, { soon = false } = {}): void {
     const others = this.state.all.filter((each) => each.id !== conversation.id)
     this.state.all = [conversation, ...others].sort((a, b) => b.changed - a.changed)
     clearTimeout(this.timers.get(conversation.id))
-    this.timers.set(conversation.id, setTimeout(() => this.keep(conversation.id), KEEP_AFTER))
+    if (soon) this.timers.set(conversation.id, setTimeout(() => this.keep(conversation.id), KEEP_AFTER))
+    else this.keep(conversation.id)
   }
 
   async remove(id: string): Promise<void> {
@@ -86,7 +84,7 @@ export class Talks {
     const stop = new AbortController()
     this.stops.set(id, stop)
     this.run(id, true)
-    const last = await answered(
+    await answered(
       this.gateway,
       conversation.settings,
       asked,
@@ -95,7 +93,6 @@ export class Talks {
     )
     this.stops.delete(id)
     this.run(id, false)
-    await this.lookUp(id, coming.id, last.facts.requestId)
   }
 
   stop(id: string): void {
@@ -111,22 +108,16 @@ export class Talks {
 
   private amend(id: string, turnId: string, change: Parameters<typeof amended>[2]): void {
     const now = this.state.all.find((each) => each.id === id)
-    if (now) this.put(amended(now, turnId, change))
+    if (now) this.put(amended(now, turnId, change), { soon: true })
   }
 
-  /** What the answer took, as the router knows it: all attempts, and what it cost. Operators alone can ask. */
-  private async lookUp(id: string, turnId: string, requestId: string | undefined): Promise<void> {
-    if (!requestId || !this.operator()) return
-    try {
-      const ended = await this.gateway.ask<EndedRequest>(`/admin/v1/requests/${encodeURIComponent(requestId)}`)
-      const now = this.state.all.find((each) => each.id === id)?.turns[turnId]
-      if (!now) return
-      const facts = { ...now.facts, deployment: ended.deployment, attempts: ended.attempts.length }
-      const cost = ended.cost_microcents === null ? {} : { costUsd: ended.cost_microcents / 1e8 }
-      this.amend(id, turnId, { facts: { ...facts, ...cost } })
-    } catch {
-      // It is not kept any more: what the head of the answer said stays.
-    }
+  /** Put down what an answer took, as the router tells it: all attempts, and what it cost. */
+  settle(conversation: Conversation, turnId: string, ended: Request): void {
+    const facts = conversation.turns[turnId]?.facts
+    if (!facts) return
+    const cost = ended.microcents === null ? {} : { costUsd: ended.microcents / 1e8 }
+    const told = { deployment: ended.deployment || (facts.deployment ?? ''), attempts: ended.attempts.length, settled: true }
+    this.put(amended(conversation, turnId, { facts: { ...facts, ...told, ...cost } }))
   }
 
   private keep(id: string): void {

@@ -1,7 +1,7 @@
 /** Requests as they go by: where those that run are, and what became of the latest ones. */
 import type { EndedAttempt, EndedRequest, RouterEvent, Usage } from '../api/types'
 
-export type Phase = 'queued' | 'choosing' | 'connecting' | 'streaming' | 'pausing' | 'ended'
+export type Phase = 'running' | 'queued' | 'choosing' | 'connecting' | 'streaming' | 'pausing' | 'ended'
 
 export interface Attempt {
   readonly number: number
@@ -50,11 +50,27 @@ export function remembered(requests: Requests, kept: readonly EndedRequest[]): R
   return { ...requests, byId: bounded(byId, requests.most) }
 }
 
-/** Forget what is said to run and does not, after a time without news. */
-export function withRunning(requests: Requests, running: ReadonlySet<string>): Requests {
+/** A request that runs, as the gateway lists it. */
+export interface Running {
+  readonly id: string
+  readonly model: string
+  readonly caller: string
+  readonly seconds: number
+}
+
+/**
+ * What runs, after a time without news: what is said to run and does not is forgotten, and what runs unheard of is known.
+ *
+ * @param now - seconds since 1970
+ */
+export function withRunning(requests: Requests, running: readonly Running[], now: number): Requests {
   const byId = new Map(requests.byId)
+  const ids = new Set(running.map((each) => each.id))
   for (const [id, each] of byId) {
-    if (each.phase !== 'ended' && !running.has(id)) byId.delete(id)
+    if (each.phase !== 'ended' && !ids.has(id)) byId.delete(id)
+  }
+  for (const { id, model, caller, seconds } of running) {
+    if (!byId.has(id)) byId.set(id, { ...started({ type: '', at: now - seconds, request_id: id, model, caller }), phase: 'running' })
   }
   return { ...requests, byId }
 }

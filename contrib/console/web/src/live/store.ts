@@ -4,7 +4,7 @@ import { hear } from '../api/events'
 import { Gateway, Problem } from '../api/http'
 import type { EndedRequest, RouterEvent, Session, Status } from '../api/types'
 import { counted, fromKept, type History } from './minutes'
-import { after, none, remembered, withRunning, type Requests } from './requests'
+import { after, none, remembered, withRunning, type Requests, type Running } from './requests'
 
 /** Milliseconds after which a number that nobody has renewed is told to be old. */
 export const STALE = 10_000
@@ -118,13 +118,12 @@ export class LiveStore {
   private async catchUp(): Promise<void> {
     await this.refresh()
     try {
-      const kept = await this.gateway.ask<{ requests: EndedRequest[]; running: { id: string }[] }>(
+      const kept = await this.gateway.ask<{ requests: EndedRequest[]; running: Running[] }>(
         '/admin/v1/requests?limit=1000',
       )
-      const running = new Set(kept.running.map((each) => each.id))
       // What is kept goes back further than this page, once; afterwards it would count twice.
       if (!this.live.history.length) this.live.history = counted([], fromKept(kept.requests))
-      this.live.requests = remembered(withRunning(this.live.requests, running), kept.requests)
+      this.live.requests = withRunning(remembered(this.live.requests, kept.requests), kept.running, Date.now() / 1_000)
     } catch (error) {
       if (error instanceof Problem) this.live.problem = error
     }

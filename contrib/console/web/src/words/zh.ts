@@ -118,6 +118,7 @@ export const zh: Words = {
     end: '结束',
     cancelled: '{id} 已结束。',
     phase: {
+      running: '进行中',
       queued: '排队',
       choosing: '选择中',
       connecting: '等待',
@@ -192,7 +193,6 @@ export const zh: Words = {
     can: '能力',
     window: '上下文',
     who: '提供者',
-    warm: '已加载',
     away: '不接收调用',
     empty: '没有配置模型。可以这样开始：',
   },

@@ -157,7 +157,12 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
         cost_microcents=COUNT, busy_seconds=NUMBER, first_token_ms=_TIMES,
     ),
     "Cancelled": obj(id=TEXT, cancelled=FLAG),
-    "Session": obj(name=TEXT, operator=FLAG, models=maybe(array(TEXT)), csrf=maybe(TEXT)),
+    "Session": {
+        **with_optional(
+            obj(name=TEXT, operator=FLAG, models=maybe(array(TEXT)), csrf=maybe(TEXT)), offers=array(TEXT)
+        ),
+        "description": "`offers`: what operators reach beside the usual, of packages in use: `callers`, `spend`",
+    },
     "Reloaded": obj(config=maybe(TEXT)),
     "PostedConfig": with_optional(obj(text=TEXT), format={"enum": [*SUFFIXES]}),
     "CheckedConfig": {

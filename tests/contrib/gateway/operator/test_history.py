@@ -63,6 +63,7 @@ def test_a_minute_sums_up_what_ended_in_it() -> None:
     assert minute["refused"] == {"invalid_api_key": 1}
     assert (minute["prompt_tokens"], minute["completion_tokens"], minute["cost_microcents"]) == (300, 30, 21)
     assert minute["models"] == {MODEL: 3}
+    assert minute["answers"] == {MODEL: {"gpu/a": 1}}
     one, other = minute["deployments"]["gpu/a"], minute["deployments"]["gpu/b"]
     assert (one["attempts"], one["failed"], one["prompt_tokens"], one["cached_tokens"]) == (1, 0, 100, 40)
     assert (other["attempts"], other["failed"], other["busy_seconds"]) == (1, 1, 2.0)

@@ -246,7 +246,8 @@ async def test_a_key_is_exchanged_for_a_session(simulator: Simulator) -> None:
     assert login.headers["cache-control"] == "no-store"
     assert ROOT not in login.text
     assert looked.status_code == 200
-    assert session.json() == {"name": "root", "operator": True, "models": None, "csrf": login.json()["csrf"]}
+    said = {"name": "root", "operator": True, "models": None, "csrf": login.json()["csrf"]}
+    assert session.json() == {**said, "offers": []}
     assert forged.status_code == 403
     assert changed.status_code == 200
     assert "Max-Age=0" in out.headers["set-cookie"]

@@ -108,12 +108,16 @@ class _Minute(Struct, eq=False):
     models: Counter[str] = field(default_factory=Counter)
     first_tokens: Times = field(default_factory=Times)
     deployments: dict[str, _Of] = field(default_factory=dict)
+    answers: dict[str, Counter[str]] = field(default_factory=dict)
 
     def add(self, event: AttemptEnded | RequestEnded | CallerRefused) -> None:
         if isinstance(event, AttemptEnded):
             self.deployments.setdefault(_name(event.deployment, self.deployments), _Of()).add(event)
             if event.first_token is not None:
                 self.first_tokens.add(event.first_token)
+            if event.outcome is Outcome.OK:
+                answers = self.answers.setdefault(_name(event.model, self.answers), Counter())
+                answers[_name(event.deployment, answers)] += 1
             return
         if isinstance(event, CallerRefused):
             self.refused[_name(event.code, self.refused)] += 1
@@ -140,6 +144,7 @@ class _Minute(Struct, eq=False):
             "cost_microcents": self.cost_microcents,
             "first_token_ms": self.first_tokens.told(),
             "models": self.models,
+            "answers": self.answers,
             "deployments": {id: each.told() for id, each in self.deployments.items()},
         }
 

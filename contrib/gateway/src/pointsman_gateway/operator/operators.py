@@ -147,10 +147,12 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
         **obj(
             at=COUNT, requests=COUNT, results=_COUNTS, errors=_COUNTS, refused=_COUNTS, prompt_tokens=COUNT,
             completion_tokens=COUNT, cost_microcents=COUNT, first_token_ms=_TIMES, models=_COUNTS,
+            answers={"type": "object", "additionalProperties": _COUNTS},
             deployments={"type": "object", "additionalProperties": ref("MinuteOfDeployment")},
         ),
         "description": "requests that ended in it: `errors` by whose doing they are, `refused` before the "
-        "router by the code of why; `models` by the name that was asked for",
+        "router by the code of why; `models` by the name that was asked for; `answers` by the model that "
+        "answered, after fallbacks, and its deployment",
     },
     "MinuteOfDeployment": obj(
         attempts=COUNT, failed=COUNT, prompt_tokens=COUNT, cached_tokens=COUNT, completion_tokens=COUNT,
@@ -161,7 +163,7 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
         **with_optional(
             obj(name=TEXT, operator=FLAG, models=maybe(array(TEXT)), csrf=maybe(TEXT)), offers=array(TEXT)
         ),
-        "description": "`offers`: what operators reach beside the usual, of packages in use: `callers`, `spend`",
+        "description": "`offers`: what packages in use have for operators besides: `callers`, `spend`",
     },
     "Reloaded": obj(config=maybe(TEXT)),
     "PostedConfig": with_optional(obj(text=TEXT), format={"enum": [*SUFFIXES]}),

@@ -285,7 +285,9 @@ class OperatorSurface:
     async def session(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
         secret = self._operated.gate.session_of(asked.headers)
-        offered = {each.path.removeprefix(f"{PREFIX}/").partition("/")[0] for each in self._router.offered.routes}
+        offered = {
+            each.path.removeprefix(f"{PREFIX}/").partition("/")[0] for each in self._router.offered.routes
+        }
         csrf = token_of(secret) if secret else None
         return _json({**_who(asked), "csrf": csrf, "offers": sorted(offered)})
 

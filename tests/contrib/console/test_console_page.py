@@ -21,7 +21,7 @@ from pointsman_simulator import Reply, Simulator
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "console.md").read_text("utf-8")
 WORDS = (ROOT / "contrib" / "console" / "web" / "src" / "words" / "en.ts").read_text("utf-8")
-ME, TEAM = "me-" + "k" * 32, "team-" + "k" * 32
+OPS, TEAM = "ops-" + "k" * 32, "team-" + "k" * 32
 HOST = "gateway.example.com"
 PROXIED = {"host": HOST, "x-forwarded-for": "203.0.113.7", "x-forwarded-proto": "https"}
 BROWSER = {**PROXIED, "origin": f"https://{HOST}", "sec-fetch-site": "same-origin"}
@@ -37,7 +37,7 @@ async def served(
     simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[httpx.AsyncClient]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MY_KEY", ME)
+    monkeypatch.setenv("OPS_KEY", OPS)
     monkeypatch.setenv("TEAM_KEY", TEAM)
     upstream = await simulator.add("ollama", models=["llama3.2"], default=Reply(text="Because."))
     document = YAML(typ="safe").load(example("yaml"))
@@ -66,7 +66,7 @@ async def test_the_example_is_served_behind_its_proxy_and_signs_an_operator_in(
     async with served(simulator, tmp_path, monkeypatch) as client:
         shown = await client.get("/console", headers=PROXIED)
         before = await client.get("/admin/v1/status", headers={**PROXIED, "x-pointsman-csrf": "1"})
-        ours = await signed_in(client, ME)
+        ours = await signed_in(client, OPS)
         status = await client.get("/admin/v1/status", headers=ours)
         answer = await client.post("/v1/chat/completions", json=CHAT, headers=ours)
         kept = await client.get(f"/admin/v1/requests/{answer.headers['x-request-id']}", headers=ours)
@@ -95,7 +95,7 @@ async def test_a_proxy_that_does_not_say_that_it_speaks_tls_makes_its_browsers_s
     simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with served(simulator, tmp_path, monkeypatch) as client:
-        ours = await signed_in(client, ME)
+        ours = await signed_in(client, OPS)
         del ours["x-forwarded-proto"]
         answer = await client.get("/admin/v1/status", headers=ours)
 

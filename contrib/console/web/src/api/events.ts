@@ -16,7 +16,7 @@ export function pause(failures: number, chance: number): number {
   return Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1)) * (0.5 + chance / 2)
 }
 
-/** Hear events until `stop` is aborted. */
+/** Hear events until `stop` is aborted, or a key is asked for. */
 export async function hear(gateway: Gateway, heard: Heard, stop: AbortSignal): Promise<void> {
   let last: string | undefined
   let failures = 0
@@ -48,6 +48,7 @@ export async function hear(gateway: Gateway, heard: Heard, stop: AbortSignal): P
     if (stop.aborted) return
     failures += 1
     heard.onLink(false, problem)
+    if (problem?.needsKey) return // nothing comes until somebody signs in
     if (!link.signal.aborted) await waited(pause(failures, Math.random()), stop)
   }
 }

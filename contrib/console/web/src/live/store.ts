@@ -70,10 +70,10 @@ export class LiveStore {
     try {
       const session = await this.gateway.ask<Session>('/admin/v1/session')
       this.gateway.useCsrf(session.csrf)
-      const first = this.live.session === null
+      const anew = this.live.session === null
       this.live.session = session
       this.live.problem = null
-      if (first && session.operator) void hear(this.gateway, this, this.ending.signal)
+      if (anew && session.operator) void hear(this.gateway, this, this.ending.signal)
     } catch (error) {
       this.live.problem = error as Problem
       if (!(error instanceof Problem) || !error.needsKey) setTimeout(() => void this.signedIn(), 2_000)

@@ -163,7 +163,7 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
         **with_optional(
             obj(name=TEXT, operator=FLAG, models=maybe(array(TEXT)), csrf=maybe(TEXT)), offers=array(TEXT)
         ),
-        "description": "`offers`: what packages in use have for operators besides: `callers`, `spend`",
+        "description": "`offers`: what operators reach by packages in use: `callers`, `spend`",
     },
     "Reloaded": obj(config=maybe(TEXT)),
     "PostedConfig": with_optional(obj(text=TEXT), format={"enum": [*SUFFIXES]}),

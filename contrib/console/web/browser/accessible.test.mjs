@@ -23,7 +23,7 @@ for (const theme of ['light', 'dark']) {
       for (const each of PAGES) {
         await page.goto(`${stage.url}/console/${each}`)
         await page.locator('h1').waitFor()
-        await page.locator('main :is(table, .card, .empty, .virtual, textarea)').first().waitFor()
+        await page.locator('main :is(table, .card, .empty, .virtual, textarea):visible').first().waitFor()
         // Not by a script element, which the page's policy forbids.
         await page.evaluate(AXE)
         const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }))

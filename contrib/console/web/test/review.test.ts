@@ -81,9 +81,9 @@ test('a configuration is a list of its values with their origins', () => {
 })
 
 test('the picture has a line to each deployment with its share, and one to each fallback', () => {
-  const deployment = (id: string, ok: number) => ({ id, weight: 1, in_flight: 0, state: 'up', blocked: null, refused: null, outcomes: { ok } })
-  const status = { models: { a: { strategy: 's', fallback: ['b'], deployments: [deployment('x', 3), deployment('y', 1)] }, b: { strategy: 's', fallback: ['a'], deployments: [] }, c: { strategy: 's', fallback: [], deployments: [] } } } as unknown as Status
-  const all = graph(status, 'a')
+  const deployment = (id: string) => ({ id, weight: 1, in_flight: 0, state: 'up', blocked: null, refused: null })
+  const status = { models: { a: { strategy: 's', fallback: ['b'], deployments: [deployment('x'), deployment('y')] }, b: { strategy: 's', fallback: ['a'], deployments: [] }, c: { strategy: 's', fallback: [], deployments: [] } } } as unknown as Status
+  const all = graph(status, 'a', { a: { x: 3, y: 1 } })
   expect(all.boxes.map((each) => each.id)).toEqual(['a', 'a x', 'a y', 'b'])
   expect(all.lines.map((each) => [each.from.id, each.to.id, each.kind, each.share])).toEqual([
     ['a', 'a x', 'pool', 0.75],

@@ -1,1 +1,1 @@
-import{F as e,H as t,R as n,Z as r,et as i,g as a}from"./app.js";var o={class:`card`},s=n({__name:`NowherePage`,setup(n){return(n,s)=>(t(),e(`p`,o,i(r(a).app.notFound),1))}});export{s as default};
+import{H as e,K as t,it as n,tt as r,v as i,z as a}from"./app.js";var o={class:`card`},s=e({__name:`NowherePage`,setup(e){return(e,s)=>(t(),a(`p`,o,n(r(i).app.notFound),1))}});export{s as default};

@@ -1,1 +1,1 @@
-import{F as e,H as t,Q as n,R as r,et as i}from"./app.js";var a=r({__name:`StateBadge`,props:{text:{},tone:{}},setup(r){return(a,o)=>(t(),e(`span`,{class:n([`badge`,r.tone])},i(r.text),3))}});export{a as t};
+import{H as e,K as t,it as n,nt as r,z as i}from"./app.js";var a=e({__name:`StateBadge`,props:{text:{},tone:{}},setup(e){return(a,o)=>(t(),i(`span`,{class:r([`badge`,e.tone])},n(e.text),3))}});export{a as t};

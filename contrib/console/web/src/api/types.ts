@@ -32,7 +32,7 @@ export interface Deployment {
   readonly cool_down: { readonly seconds_left?: number; readonly reason?: string } | null
   readonly limits: readonly LimitState[]
   readonly outcomes: Readonly<Record<string, number>>
-  readonly last_error: string | null
+  readonly last_error: { readonly code: string; readonly status: number | null; readonly message: string; readonly seconds_ago: number } | null
   readonly first_token_ms: number | null
   readonly total_ms: number | null
 }
@@ -41,7 +41,7 @@ export interface Model {
   readonly strategy: string
   readonly degraded: string | null
   readonly fallback: readonly string[]
-  readonly queue: { readonly waiting: number; readonly served: number; readonly refused: number; readonly shed: number }
+  readonly queue: { readonly waiting: number; readonly served: number; readonly refused: number; readonly shed: number } | null
   readonly deployments: readonly Deployment[]
 }
 
@@ -59,7 +59,7 @@ export interface Status {
     readonly file: string | null
     readonly loaded_at: number
     readonly changes: readonly string[]
-    readonly refused: string | null
+    readonly refused: { readonly at: number; readonly problems: readonly { readonly message: string }[] } | null
   } | null
   readonly discoveries: readonly unknown[]
   readonly credentials: readonly Credential[]
@@ -240,4 +240,57 @@ export interface AuditRecord {
   readonly ts: string
   readonly event: string
   readonly [member: string]: unknown
+}
+
+/** The last hour, minute by minute, as `/admin/v1/history` tells it; minutes without anything are left out. */
+export interface HistoryTold {
+  /** Seconds since 1970. */
+  readonly now: number
+  readonly since: number
+  /** How long each of `minutes` is. */
+  readonly seconds: number
+  /** How many events are in no sum. */
+  readonly lost: number
+  readonly minutes: readonly {
+    readonly at: number
+    readonly requests: number
+    /** By fault domain. */
+    readonly errors: Readonly<Record<string, number>>
+    /** By code; these never reached the router. */
+    readonly refused: Readonly<Record<string, number>>
+    readonly prompt_tokens: number
+    readonly completion_tokens: number
+    readonly cost_microcents: number
+    readonly first_token_ms: readonly (readonly [ms: number, count: number])[]
+    readonly answers: Readonly<Record<string, Readonly<Record<string, number>>>>
+    readonly deployments: Readonly<Record<string, {
+      readonly prompt_tokens: number
+      readonly cached_tokens: number
+      readonly completion_tokens: number
+      readonly busy_seconds: number
+    }>>
+  }[]
+  readonly changes: readonly RouterEvent[]
+}
+
+/** Who has which model, as `/admin/v1/models` says it; null is what nobody knows. */
+export interface ModelsTold {
+  readonly models: readonly {
+    readonly name: string
+    readonly alias_of: string | null
+    readonly can: readonly string[]
+    readonly context_length: number | null
+    readonly family: string | null
+    readonly deployments: readonly { readonly id: string; readonly there: boolean | null; readonly warm: boolean | null }[]
+  }[]
+  readonly providers: readonly ProviderTold[]
+}
+
+export interface ProviderTold {
+  readonly name: string
+  readonly type: string
+  readonly pull: boolean
+  readonly delete: boolean
+  readonly trouble: string | null
+  readonly models: readonly { readonly name: string; readonly size_bytes: number | null; readonly warm: boolean | null }[]
 }

@@ -31,8 +31,11 @@ export const BOX = { width: 260, height: 44 }
 const ROW = 56
 const RIGHT = 460
 
-/** The picture of what `status` says; `only` names the model that is looked at with its fallbacks, or '' for all. */
-export function graph(status: Status, only: string): Graph {
+/** How many answers of each model came from each of its deployments. */
+export type Answers = Readonly<Record<string, Readonly<Record<string, number>>>>
+
+/** The picture of what `status` says, with shares of `answers`; `only` names the model that is looked at with its fallbacks, or '' for all. */
+export function graph(status: Status, only: string, answers: Answers): Graph {
   const names = only ? withFallbacks(status, only) : Object.keys(status.models)
   const boxes: Box[] = []
   const lines: Line[] = []
@@ -42,12 +45,13 @@ export function graph(status: Status, only: string): Graph {
     const model = status.models[name]
     if (!model) continue
     const first = y
-    const total = model.deployments.reduce((sum, each) => sum + (each.outcomes['ok'] ?? 0), 0)
+    const from = answers[name] ?? {}
+    const total = model.deployments.reduce((sum, each) => sum + (from[each.id] ?? 0), 0)
     const below = model.deployments.map((each) => {
       const detail = `${each.weight} · ${each.in_flight}`
       const box: Box = { id: `${name} ${each.id}`, label: each.id, detail, kind: 'deployment', good: isReady(each), x: RIGHT, y }
       y += ROW
-      return { box, share: total ? (each.outcomes['ok'] ?? 0) / total : null }
+      return { box, share: total ? (from[each.id] ?? 0) / total : null }
     })
     if (!below.length) y += ROW
     const good = model.deployments.some(isReady)

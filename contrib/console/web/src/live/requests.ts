@@ -1,7 +1,7 @@
 /** Requests as they go by: where those that run are, and what became of the latest ones. */
 import type { EndedAttempt, EndedRequest, RouterEvent, Usage } from '../api/types'
 
-export type Phase = 'running' | 'queued' | 'choosing' | 'connecting' | 'streaming' | 'pausing' | 'ended'
+export type Phase = 'queued' | 'choosing' | 'connecting' | 'streaming' | 'pausing' | 'ended'
 
 export interface Attempt {
   readonly number: number
@@ -56,6 +56,9 @@ export interface Running {
   readonly model: string
   readonly caller: string
   readonly seconds: number
+  readonly phase: 'queued' | 'waiting' | 'streaming' | 'pausing'
+  /** Of which something has come; "" before. */
+  readonly deployment: string
 }
 
 /**
@@ -69,8 +72,10 @@ export function withRunning(requests: Requests, running: readonly Running[], now
   for (const [id, each] of byId) {
     if (each.phase !== 'ended' && !ids.has(id)) byId.delete(id)
   }
-  for (const { id, model, caller, seconds } of running) {
-    if (!byId.has(id)) byId.set(id, { ...started({ type: '', at: now - seconds, request_id: id, model, caller }), phase: 'running' })
+  for (const { id, model, caller, seconds, phase, deployment } of running) {
+    if (byId.has(id)) continue
+    const request = started({ type: '', at: now - seconds, request_id: id, model, caller })
+    byId.set(id, { ...request, phase: phase === 'waiting' ? 'connecting' : phase, deployment })
   }
   return { ...requests, byId }
 }

@@ -2,8 +2,8 @@
 import { computed, inject, reactive, shallowReactive, type InjectionKey } from 'vue'
 import { hear } from '../api/events'
 import { Gateway, Problem } from '../api/http'
-import type { EndedRequest, RouterEvent, Session, Status } from '../api/types'
-import { counted, fromKept, type History } from './minutes'
+import type { EndedRequest, HistoryTold, RouterEvent, Session, Status } from '../api/types'
+import { counted, nothing, told, type History } from './minutes'
 import { after, none, remembered, withRunning, type Requests, type Running } from './requests'
 
 /** Milliseconds after which a number that nobody has renewed is told to be old. */
@@ -11,6 +11,10 @@ export const STALE = 10_000
 const STATUS_EVERY = 5_000
 const STATUS_AFTER_EVENT = 300
 const MOST_CHANGES = 200
+/** Milliseconds after which sums that only the gateway has are asked for again. */
+const LOOK_BACK_EVERY = 30_000
+/** And between two times at least, where something went wrong meanwhile. */
+const LOOK_BACK_AFTER = 5_000
 const CHANGES = new Set(['breaker_changed', 'health_changed', 'reloaded', 'state_changed', 'attempt_ended'])
 const TIME_LINE = new Set(['breaker_changed', 'health_changed', 'reloaded', 'state_changed', 'gap'])
 
@@ -22,7 +26,12 @@ export interface Live {
   problem: Problem | null
   session: Session | null
   requests: Requests
+  /** The last hour for charts: what the gateway told when it was heard, and what came since. */
   history: History
+  /** The last hour as the gateway told it last. */
+  past: HistoryTold | null
+  /** Milliseconds that the gateway's clock is ahead of this one's. */
+  ahead: number
   /** Breakers, checks, reloads: the last one first. */
   changes: readonly RouterEvent[]
   /** Milliseconds since 1970, renewed each second. */
@@ -38,14 +47,21 @@ export class LiveStore {
     problem: null,
     session: null,
     requests: none,
-    history: [],
+    history: nothing,
+    past: null,
+    ahead: 0,
     changes: [],
     now: Date.now(),
   })
 
+  /** Seconds since 1970 by the gateway's clock. */
+  readonly gatewayNow = computed(() => (this.live.now + this.live.ahead) / 1_000)
   readonly stale = computed(() => this.live.statusAt > 0 && this.live.now - this.live.statusAt > STALE)
 
   private waiting: RouterEvent[] = []
+  /** What was heard while the gateway was asked for what went before. */
+  private meanwhile: RouterEvent[] | null = null
+  private lookedBack = 0
   private drawing = 0
   private asking = false
   private again = false
@@ -57,6 +73,7 @@ export class LiveStore {
   async start(): Promise<void> {
     setInterval(() => (this.live.now = Date.now()), 1_000)
     setInterval(() => void this.refresh(), STATUS_EVERY)
+    setInterval(() => void this.lookBack(), LOOK_BACK_EVERY)
     document.addEventListener('visibilitychange', () => void this.refresh())
     await this.signedIn()
   }
@@ -117,15 +134,34 @@ export class LiveStore {
 
   private async catchUp(): Promise<void> {
     await this.refresh()
+    this.meanwhile = []
+    const past = await this.lookBack()
+    if (past) {
+      this.live.history = counted(told(past), this.meanwhile)
+      this.live.changes = [...past.changes, ...this.meanwhile.filter(isLater(past.now))].filter(isChange).reverse().slice(0, MOST_CHANGES)
+    }
+    this.meanwhile = null
     try {
-      const kept = await this.gateway.ask<{ requests: EndedRequest[]; running: Running[] }>(
+      const { requests, running } = await this.gateway.ask<{ requests: EndedRequest[]; running: Running[] }>(
         '/admin/v1/requests?limit=1000',
       )
-      // What is kept goes back further than this page, once; afterwards it would count twice.
-      if (!this.live.history.length) this.live.history = counted([], fromKept(kept.requests))
-      this.live.requests = withRunning(remembered(this.live.requests, kept.requests), kept.running, Date.now() / 1_000)
+      this.live.requests = withRunning(remembered(this.live.requests, requests), running, this.gatewayNow.value)
     } catch (error) {
       if (error instanceof Problem) this.live.problem = error
+    }
+  }
+
+  /** Ask for the sums of the last hour; null where there is no answer. */
+  private async lookBack(): Promise<HistoryTold | null> {
+    if (document.hidden || !this.live.session?.operator) return null
+    this.lookedBack = Date.now()
+    try {
+      const past = await this.gateway.ask<HistoryTold>('/admin/v1/history')
+      this.live.ahead = past.now * 1_000 - Date.now()
+      return (this.live.past = past)
+    } catch (error) {
+      if (error instanceof Problem) this.live.problem = error
+      return null
     }
   }
 
@@ -133,10 +169,14 @@ export class LiveStore {
     this.drawing = 0
     const events = this.waiting
     this.waiting = []
+    this.meanwhile?.push(...events)
     this.live.requests = after(this.live.requests, events)
     this.live.history = counted(this.live.history, events)
-    const changes = events.filter((each) => TIME_LINE.has(each.type)).reverse()
+    const changes = events.filter(isChange).reverse()
     if (changes.length) this.live.changes = [...changes, ...this.live.changes].slice(0, MOST_CHANGES)
+    // Whose fault an error is, only the gateway says.
+    const failed = events.some((each) => each.type === 'caller_refused' || (each.type === 'request_ended' && each.error))
+    if (failed && Date.now() - this.lookedBack > LOOK_BACK_AFTER) void this.lookBack()
     if (events.some((each) => CHANGES.has(each.type))) {
       this.soon ??= setTimeout(() => {
         this.soon = undefined
@@ -144,6 +184,14 @@ export class LiveStore {
       }, STATUS_AFTER_EVENT)
     }
   }
+}
+
+function isChange(event: RouterEvent): boolean {
+  return TIME_LINE.has(event.type)
+}
+
+function isLater(than: number): (event: RouterEvent) => boolean {
+  return (event) => event.at > than
 }
 
 export const STORE: InjectionKey<LiveStore> = Symbol('store')

@@ -32,14 +32,14 @@ export function troubles(status: Status): Trouble[] {
       }
     }
     if (model.degraded) found.push({ kind: 'degraded', severity: 'warn', subject: name, detail: model.degraded })
-    if (model.queue.waiting) {
+    if (model.queue?.waiting) {
       found.push({ kind: 'queue', severity: 'warn', subject: name, detail: String(model.queue.waiting) })
     }
   }
   const { configuration } = status
   if (configuration?.refused) {
     const subject = configuration.file ?? ''
-    found.push({ kind: 'config_refused', severity: 'bad', subject, detail: configuration.refused })
+    found.push({ kind: 'config_refused', severity: 'bad', subject, detail: configuration.refused.problems.map((each) => each.message).join('; ') })
   }
   if (status.state?.available === false) {
     found.push({ kind: 'state_away', severity: 'bad', subject: status.state.store ?? '', detail: '' })

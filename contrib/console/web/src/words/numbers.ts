@@ -38,3 +38,16 @@ export function money(microcents: number | null | undefined): string {
 export function time(at: number): string {
   return new Date(at * 1_000).toLocaleTimeString([], { hour12: false })
 }
+
+/** A share, from 0 to 1, as `37 %`. */
+export function percent(share: number | null | undefined): string {
+  return share == null ? UNKNOWN : `${Math.round(share * 100)} %`
+}
+
+/** Bytes as `640 MB`, `2.0 GB`: as disks are sold, by thousands. */
+export function bytes(count: number | null | undefined): string {
+  if (count == null) return UNKNOWN
+  if (count >= 999.5e6) return `${(count / 1e9).toFixed(1)} GB`
+  if (count >= 999.5e3) return `${Math.round(count / 1e6)} MB`
+  return `${Math.round(count / 1e3)} kB`
+}

@@ -124,6 +124,36 @@ test('a planted bug is shown beside its line, and the review is saved as SARIF',
   assert.equal((await saved).suggestedFilename(), 'code.sarif')
 })
 
+test('a page that is opened afterwards knows what was in the last hour', async () => {
+  await stage.stop('gpu')
+  for (let each = 0; each < 12; each += 1) await (await stage.ask('local')).text()
+  await stage.restart('gpu')
+  const page = await open('/console/deployments')
+  const changes = page.locator('section', { has: page.getByRole('heading', { name: 'What changed' }) })
+  await changes.getByRole('listitem').filter({ hasText: 'gpu/llama3.2' }).filter({ hasText: /closed → open/ }).first().waitFor()
+  const row = page.getByRole('row', { name: /gpu\/llama3\.2.*local/s })
+  await row.getByText(/ ago: /).waitFor()
+  await row.getByRole('button', { name: 'Reset' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Reset' }).click()
+  await row.getByText('up', { exact: true }).waitFor()
+  await page.goto(`${stage.url}/console/`)
+  await page.locator('.tiles > div', { hasText: 'Spent' }).getByText(/\$0\.0*[1-9]/).waitFor()
+  await page.goto(`${stage.url}/console/routes?model=local`)
+  await page.locator('.graph').getByText('100 %').first().waitFor()
+})
+
+test('a model is pulled, is there, and is deleted after a question', async () => {
+  const page = await open('/console/models')
+  const server = page.locator('section', { has: page.getByRole('heading', { name: /^gpu/ }) })
+  await server.getByRole('textbox', { name: 'Name of a model: gpu' }).fill('phi4:mini')
+  await server.getByRole('button', { name: 'Pull' }).click()
+  await page.getByText('gpu/phi4:mini is there.').waitFor()
+  await server.getByRole('button', { name: 'Delete: phi4:mini' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await page.getByText('gpu/phi4:mini is deleted.').waitFor()
+  await server.getByRole('listitem').filter({ hasText: 'phi4:mini' }).waitFor({ state: 'detached' })
+})
+
 test('requests go by live, and one can be ended', async () => {
   await stage.script('cloud', { text: 'word '.repeat(2_000), tokens_per_second: 20 })
   const page = await open('/console/requests?state=running')

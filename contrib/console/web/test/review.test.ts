@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { graph } from '../src/live/graph'
+import { graph, NARROW } from '../src/live/graph'
 import { found, queryOf, searchOf } from '../src/live/search'
 import { flat } from '../src/live/values'
 import { bars } from '../src/live/waterfall'
@@ -92,4 +92,8 @@ test('the picture has a line to each deployment with its share, and one to each 
     ['b', 'a', 'fallback', null],
   ])
   expect(new Set(all.boxes.map((each) => each.y + each.x * 1e4)).size).toBe(4)
+  const narrow = graph(status, 'a', {}, NARROW)
+  expect(new Set(narrow.boxes.map((each) => each.y)).size).toBe(4)
+  expect(narrow.width).toBeLessThanOrEqual(286)
+  expect(narrow.lines.map((each) => each.share)).toEqual([null, null, null, null])
 })

@@ -1,1 +1,1 @@
-import{H as e,K as t,it as n,tt as r,v as i,z as a}from"./app.js";var o={class:`card`},s=e({__name:`NowherePage`,setup(e){return(e,s)=>(t(),a(`p`,o,n(r(i).app.notFound),1))}});export{s as default};
+import{H as e,at as t,nt as n,q as r,v as i,z as a}from"./app.js";var o={class:`card`},s=e({__name:`NowherePage`,setup(e){return(e,s)=>(r(),a(`p`,o,t(n(i).app.notFound),1))}});export{s as default};

@@ -1,1 +1,1 @@
-import{H as e,K as t,it as n,nt as r,z as i}from"./app.js";var a=e({__name:`StateBadge`,props:{text:{},tone:{}},setup(e){return(a,o)=>(t(),i(`span`,{class:r([`badge`,e.tone])},n(e.text),3))}});export{a as t};
+import{H as e,at as t,q as n,rt as r,z as i}from"./app.js";var a=e({__name:`StateBadge`,props:{text:{},tone:{}},setup(e){return(a,o)=>(n(),i(`span`,{class:r([`badge`,e.tone])},t(e.text),3))}});export{a as t};

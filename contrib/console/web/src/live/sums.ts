@@ -4,7 +4,7 @@ import type { HistoryTold } from '../api/types'
 export interface OfDeployment {
   /** Tokens of answers for each second in which it worked at one; null where nothing was counted. */
   readonly tokensPerSecond: number | null
-  /** The part of what was asked that it had in its cache, from 0 to 1; null where nothing was counted. */
+  /** The part of what was asked that it had in its cache, from 0 to 1; null for none: whether it tells, nobody knows. */
   readonly cached: number | null
 }
 
@@ -22,7 +22,7 @@ export function byDeployment(history: HistoryTold | null): ReadonlyMap<string, O
   }
   const told = [...sums].map(([id, { prompt, cached, completion, busy }]): [string, OfDeployment] => [
     id,
-    { tokensPerSecond: completion && busy ? completion / busy : null, cached: prompt ? cached / prompt : null },
+    { tokensPerSecond: completion && busy ? completion / busy : null, cached: cached && prompt ? cached / prompt : null },
   ])
   return new Map(told)
 }

@@ -8,6 +8,8 @@ export interface Trouble {
   readonly subject: string
   /** Why, in words of the gateway. */
   readonly detail: string
+  /** Whether a reset of the deployment takes it away. */
+  readonly resets?: boolean
 }
 
 export function isReady(deployment: Deployment): boolean {
@@ -19,6 +21,10 @@ export function whyNot(deployment: Deployment): string {
   return deployment.refused ?? deployment.blocked ?? (deployment.state === 'up' ? '' : deployment.state)
 }
 
+function isResting({ breaker, cool_down: coolDown }: Deployment): boolean {
+  return (breaker != null && breaker.state !== 'closed') || coolDown != null
+}
+
 export function troubles(status: Status): Trouble[] {
   const found: Trouble[] = []
   for (const [name, model] of Object.entries(status.models)) {
@@ -28,7 +34,7 @@ export function troubles(status: Status): Trouble[] {
       found.push({ kind: 'model_down', severity: 'bad', subject: name, detail: why })
     } else {
       for (const each of model.deployments.filter((one) => !isReady(one))) {
-        found.push({ kind: 'deployment', severity: 'warn', subject: each.id, detail: whyNot(each) })
+        found.push({ kind: 'deployment', severity: 'warn', subject: each.id, detail: whyNot(each), resets: isResting(each) })
       }
     }
     if (model.degraded) found.push({ kind: 'degraded', severity: 'warn', subject: name, detail: model.degraded })

@@ -4,12 +4,14 @@ import os
 import re
 import shlex
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
 
 from pointsman.plugins.kinds import KINDS
+from pointsman.testing.contract import SectionContract
 from pointsman_cli.app import cli as group
 from pointsman_cli.errors import Failed
 from pointsman_cli.scaffold.kinds import BEGINNINGS
@@ -314,3 +316,22 @@ def test_a_target_that_is_full_is_refused_before_anything_is_written(tmp_path: P
     with pytest.raises(Failed, match="is not empty"):
         write(tmp_path, {"a": "b"})
     assert everything(tmp_path) == ["one"]
+
+
+@pytest.mark.parametrize("word", ["section", "service"])
+def test_a_section_that_is_begun_keeps_the_rules_of_sections_whatever_it_is_called(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, texts = distribution_of(word, f"our-odd-{word}", "0.1.0")
+    write(tmp_path / "begun", texts)
+    monkeypatch.syspath_prepend(tmp_path / "begun" / "src")
+    (offered,) = import_module(names.package).plugin.pointsman_sections()
+
+    class Begun(SectionContract):
+        factory = offered
+        values = ({},)
+
+    contract = Begun()
+    contract.test_its_name_is_a_key_that_is_free()
+    contract.test_settings_that_it_does_not_know_are_refused()
+    contract.test_what_is_refused_is_not_shown()

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,7 @@ from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, L
 from pointsman.builtin.auth import FromFile
 from pointsman.clock import LoopClock, system_rng
 from pointsman.control.service import ControlService, ControlSettings
+from pointsman.discovery import Discovery, Found
 from pointsman.errors import NotReady
 from pointsman.events import Event, RequestEnded
 from pointsman.plugin import AuditFactory, PointsmanSpec, hookimpl
@@ -39,6 +41,7 @@ from pointsman.testing.contract import (
     AuditContract,
     AuthContract,
     DialectContract,
+    DiscoveryContract,
     ServiceContract,
     TransportContract,
 )
@@ -368,6 +371,26 @@ class Unending(Lodger):
         await asyncio.Event().wait()
 
 
+class Stubborn(Lodger):
+    """Goes on to close whoever gives it up."""
+
+    async def aclose(self) -> None:
+        await _never()
+
+
+class Headstrong(Lodger):
+    """Goes on to begin whoever gives it up."""
+
+    async def start(self) -> None:
+        await _never()
+
+
+async def _never() -> None:
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+
 class Endless(Lodger):
     aclose = None  # type: ignore[assignment]
 
@@ -411,6 +434,9 @@ class Worked(Lodger):
         (Staying, "test_nothing_is_at_work_before_it_begins_and_after"),
         (Hasty, "test_nothing_is_at_work_before_it_begins_and_after"),
         (Unbegun, "test_it_may_be_closed_twice"),
+        (Stubborn, "test_one_that_never_began_can_be_closed"),
+        (Headstrong, "test_it_may_be_closed_twice"),
+        (Headstrong, "test_a_start_that_is_given_up_leaves_nothing"),
         (Worked, "test_nothing_is_at_work_before_it_begins_and_after"),
     ],
 )
@@ -420,6 +446,23 @@ def test_a_faulty_service_is_found(service: type[Lodger], rule: str, tmp_path: P
 
     with pytest.raises((AssertionError, RuntimeError)):
         term(contract, rule)(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["test_it_finds_something_of_the_right_kind", "test_cancelled_it_ends_and_leaves_nobody_at_work"],
+)
+def test_a_discovery_that_goes_on_when_it_is_given_up_is_found(rule: str) -> None:
+    class Deaf(Discovery):
+        async def find(self) -> Found:
+            await _never()
+            return Found()
+
+    made = {"make": lambda _self: Deaf(), "patience": 0.2}
+    contract = type("Broken", (DiscoveryContract,), made)()
+
+    with pytest.raises(AssertionError):
+        term(contract, rule)()
 
 
 class Eavesdropping(Lodger):

@@ -46,7 +46,7 @@ def distribution_of(
     templates = dict(_templates(word))
     if shared and BEGINNINGS[word].kind != "dialect":  # that has a file of another program
         templates["pointsman.yaml"] += "plugins: {__NAME__: __DIST__} # others have that name, too\n"
-    names = names_of(name, templates.values())
+    names = names_of(called(word, name), templates.values())
     values = _values(word, names, version)
     texts = {_filled(_PLACES.get(each, each), values): text for each, text in templates.items()}
     if not BEGINNINGS[word].data:
@@ -57,6 +57,11 @@ def distribution_of(
         **_paragraphs(word, values),
     }
     return names, {path: _filled(texts[path], values) for path in sorted(texts)}
+
+
+def called(word: str, name: str) -> str:
+    """What configurations call a new plugin; the key of a section has underscores in place of dashes."""
+    return name.replace("-", "_") if "pointsman.sections" in BEGINNINGS[word].groups else name
 
 
 def write(target: Path, texts: Mapping[str, str]) -> None:

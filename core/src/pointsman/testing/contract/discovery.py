@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pointsman.discovery import Discovery, Found, FoundServer, misfit
 from pointsman.errors import CallError
+from pointsman.testing.contract.ending import in_time, run_to_end
 from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.rules import rule
 from pointsman.testing.contract.watching import Company, longest_turn, network_refused, open_files
@@ -38,9 +39,9 @@ class DiscoveryContract(Contract, terms=True):
         async def work() -> None:
             for each in (self.make(), self.away()):
                 check_made("discovery", each)
-                await _closed(each)
+                await self._closed(each)
 
-        asyncio.run(work())
+        run_to_end(work(), self.patience)
 
     @rule("DISCOVERY-02", "Nothing would be found, and the log would say so for ever.")
     def test_it_finds_something_of_the_right_kind(self) -> None:
@@ -95,9 +96,9 @@ class DiscoveryContract(Contract, terms=True):
                 discovery = self.make()
             assert not wanted, f"it wanted to go to {wanted[0]}"
             assert not (left := company.newcomers()), f"at work before it is asked: {', '.join(left)}"
-            await _closed(discovery)
+            await self._closed(discovery)
 
-        asyncio.run(work())
+        run_to_end(work(), self.patience)
 
     @rule("DISCOVERY-07", "A router could not be closed, or would wait for a reload.")
     def test_cancelled_it_ends_and_leaves_nobody_at_work(self) -> None:
@@ -111,11 +112,11 @@ class DiscoveryContract(Contract, terms=True):
             assert task.done(), "it does not let itself be cancelled"
             with suppress(asyncio.CancelledError, CallError):
                 await task
-            await _closed(discovery)
+            await self._closed(discovery)
             await asyncio.sleep(0)
             assert not (left := company.newcomers()), f"still at work: {', '.join(left)}"
 
-        asyncio.run(work())
+        run_to_end(work(), self.patience)
 
     @rule("DISCOVERY-08", "Every stream of the router would stand still while it looks.")
     def test_it_keeps_nobody_else_from_working(self) -> None:
@@ -132,18 +133,14 @@ class DiscoveryContract(Contract, terms=True):
             discovery = self.make()
             for _ in range(2):
                 await self._find(discovery)
-            await _closed(discovery)
+            await self._closed(discovery)
             left = sorted(open_files() - before)
             assert not left, f"it leaves open: {', '.join(left)}"
 
-        asyncio.run(work())
+        run_to_end(work(), self.patience)
 
     async def _find(self, discovery: Discovery) -> Found:
-        try:
-            async with asyncio.timeout(self.patience):
-                return await discovery.find()
-        except TimeoutError:
-            raise AssertionError(f"it found nothing within {self.patience:g} s") from None
+        return await in_time("find", discovery.find, self.patience)
 
     def _try(
         self, work: Callable[[Discovery], Awaitable[None]], make: Callable[[], Discovery] | None = None
@@ -153,15 +150,14 @@ class DiscoveryContract(Contract, terms=True):
             try:
                 await work(discovery)
             finally:
-                await _closed(discovery)
+                await self._closed(discovery)
 
-        asyncio.run(tried())
+        run_to_end(tried(), self.patience)
 
-
-async def _closed(discovery: Discovery) -> None:
-    close = getattr(discovery, "aclose", None)
-    if close is not None:
-        await close()
+    async def _closed(self, discovery: Discovery) -> None:
+        close = getattr(discovery, "aclose", None)
+        if close is not None:
+            await in_time("aclose", close, self.patience)
 
 
 def _place(server: FoundServer) -> str:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from pointsman.build.loading import as_config
 from pointsman.router import Router
 from pointsman.service import Service
+from pointsman.testing.contract.ending import in_time, run_to_end
 from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.rules import rule
 from pointsman.testing.contract.watching import open_files
@@ -154,7 +155,7 @@ class ServiceContract(Contract, terms=True):
                 finally:
                     host.dismiss()
 
-        asyncio.run(beside())
+        run_to_end(beside(), self.patience)
 
 
 class _Attended(Router):
@@ -192,10 +193,10 @@ class _Host:
         asyncio.get_running_loop().set_default_executor(self._workers)
 
     async def start(self, service: Service) -> None:
-        await self._in_time("start", service.start)
+        await in_time("start", service.start, self._patience)
 
     async def close(self, service: Service) -> None:
-        await self._in_time("aclose", service.aclose)
+        await in_time("aclose", service.aclose, self._patience)
 
     async def lag(self, service: Service) -> float:
         """How long the loop was kept at most while the service began and ended."""
@@ -236,12 +237,3 @@ class _Host:
         self._workers.shutdown(wait=False)
         self._workers = ThreadPoolExecutor(thread_name_prefix=_WORKER)
         asyncio.get_running_loop().set_default_executor(self._workers)
-
-    async def _in_time(self, name: str, method: Callable[[], Awaitable[None]]) -> None:
-        try:
-            async with asyncio.timeout(self._patience) as limit:
-                await method()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise AssertionError(f"`{name}` has not returned after {self._patience:g} s") from None

@@ -34,9 +34,9 @@ def command(asked: Asked, kind: str, name: str, directory: Path | None) -> None:
     """
     from importlib.metadata import version
 
-    from pointsman_cli.scaffold.writing import distribution_of, write
+    from pointsman_cli.scaffold.writing import called, distribution_of, write
 
-    warnings, shared = _remarks(kind, _checked(name))
+    warnings, shared = _remarks(kind, called(kind, _checked(name)))
     names, texts = distribution_of(kind, name, version("pointsman"), shared=shared)
     target = directory or Path(names.distribution)
     write(target, texts)

@@ -148,6 +148,7 @@ ELSEWHERE = (
     ),
     Elsewhere("docs/performance.md", "console", 2, "benchmarks, which take minutes"),
     Elsewhere("docs/frameworks.md", "python", 7, _FRAMEWORKS),
+    Elsewhere("docs/frameworks.md", "console", 1, "what makes the program is not installed here"),
     Elsewhere(
         "docs/migrating-from-litellm.md", "yaml", 3, "LiteLLM's; see benchmarks/migrating", "model_list"
     ),

@@ -496,6 +496,7 @@ INVALID: dict[str, tuple[ChatRequest, str]] = {
     "call without id": (request(HELLO, Message.assistant("", [replace(CALL, id="")])), "no tool call id"),
     "result without id": (request(HELLO, Message("tool", "x")), "no tool call id"),
     "image without anything": (request(Message.user([Image()])), "neither"),
+    "image of no bytes": (request(Message.user([Image(b"")])), "neither"),
     "image with a data url that is not in base64": (
         request(Message.user([Image(url="data:image/png,abc")])),
         "base64",

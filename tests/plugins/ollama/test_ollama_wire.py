@@ -170,6 +170,7 @@ def call_with(arguments: str) -> tuple[Message, ...]:
 
 MALFORMED: list[dict[str, Any]] = [
     {"messages": (Message.user([Image()]),)},
+    {"messages": (Message.user([Image(b"")]),)},
     {"response_format": ResponseFormat("schema")},
     {"reasoning_effort": "enormous"},
     {"extra": {"options": [1]}},

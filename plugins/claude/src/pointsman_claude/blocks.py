@@ -98,7 +98,7 @@ def _bare_block(part: Part, where: str) -> Block:
 
 
 def _image_source(image: Image, where: str) -> Block:
-    if image.data is not None:
+    if image.data:
         _check_image_type(image.media_type, where)
         return {"type": "base64", "media_type": image.media_type, "data": base64_of(image.data)}
     if image.url is None:

@@ -284,7 +284,7 @@ def _images(parts: Iterable[Part]) -> list[str]:
 
 def _image(image: Image) -> str:
     """The picture as Ollama takes it: base64 without a prefix."""
-    if image.data is not None:
+    if image.data:
         return base64_of(image.data)
     if not image.url:
         raise InvalidRequest("an image has neither data nor url")

@@ -29,7 +29,10 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     "prices": {"genai": "pointsman-prices"},
     "dialect": dict.fromkeys(("ai_services", "litellm", "load_balancer"), "pointsman-dialects"),
     "state": dict.fromkeys(("redis", "rediss"), "pointsman-redis"),
-    "surface": dict.fromkeys(("ai", "anthropic", "ollama", "openai"), "pointsman-gateway"),
+    "surface": {
+        **dict.fromkeys(("ai", "anthropic", "ollama", "openai"), "pointsman-gateway"),
+        "console": "pointsman-console",
+    },
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
     "command": {
         **dict.fromkeys(("env", "serve"), "pointsman-gateway"),

@@ -106,7 +106,11 @@ def test_a_key_is_made_anew_limited_revoked_and_erased(folder: Path) -> None:
         (["add", "x", "--tokens", "many"], 2, "tokens is such as '1000/day'"),
         (["add", "x", "--label", "team"], 2, "expected NAME=VALUE"),
         (["add", "x", "--surface", "opnai"], 2, "there is no 'opnai'; did you mean 'openai'?"),
-        (["limits", "ci", "--surface", "v1"], 2, "there are: ai, anthropic, console, ollama, openai, operator"),
+        (
+            ["limits", "ci", "--surface", "v1"],
+            2,
+            "there are: ai, anthropic, console, ollama, openai, operator",
+        ),
         (["rotate", "ci", "--overlap", "soon"], 2, "--overlap"),
         (["rotate", "ci", "--overlap", "400d"], 2, "0 to 90 days"),
     ],

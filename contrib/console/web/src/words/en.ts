@@ -49,7 +49,6 @@ export const en = {
     inFlight: 'In flight',
     queue: 'In line',
     spend: 'Spent',
-    lastHour: 'The last hour',
     lastMinute: 'of the last minute',
     sinceOpened: 'in the last hour',
     wrong: 'What is wrong now',

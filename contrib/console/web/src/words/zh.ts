@@ -51,7 +51,6 @@ export const zh: Words = {
     inFlight: '进行中',
     queue: '排队',
     spend: '花费',
-    lastHour: '最近一小时',
     lastMinute: '最近一分钟',
     sinceOpened: '最近一小时',
     wrong: '当前的问题',

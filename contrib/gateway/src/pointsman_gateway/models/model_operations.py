@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from pointsman.plugin import (
-    CallError,
     InvalidRequest,
     StreamReply,
     SurfaceContext,
@@ -14,7 +12,7 @@ from pointsman.plugin import (
     Unsupported,
     WholeReply,
 )
-from pointsman_gateway.calls.problems import problem_of
+from pointsman_gateway.models.step_stream import StepStream
 from pointsman_wires.members import flag, json_object, text_or_none, wrong
 from pointsman_wires.ollama import error_line, progress_line, streams
 
@@ -98,36 +96,16 @@ def _model(given: dict[str, Any]) -> str:
 async def _told(asked: SurfaceRequest, progress: Any, given: dict[str, Any]) -> WholeReply | StreamReply:
     """The steps of what takes long, as they come; or that it is done."""
     if streams(given):
-        return StreamReply(_Steps(progress, await anext(progress), asked.request_id), _LINES)
+        first = await anext(progress)
+        steps = StepStream(progress, first, asked.request_id, write=_line, failed=error_line)
+        return StreamReply(steps, _LINES)
     async with progress:
         async for _ in progress:
             pass
     return WholeReply(200, _SUCCESS, _JSON)
 
 
-class _Steps(AsyncIterator[bytes]):
-    """Lines, of which the first is there already; closed before its end it ends the operation."""
-
-    def __init__(self, progress: Any, first: Any, request_id: str) -> None:
-        self._progress = progress
-        self._first = first
-        self._request_id = request_id
-        self._over = False
-
-    async def __anext__(self) -> bytes:
-        if self._over:
-            raise StopAsyncIteration
-        step, self._first = self._first, None
-        try:
-            step = step or await anext(self._progress)
-        except CallError as error:
-            self._over = True
-            return error_line(problem_of(error, self._request_id, to_operator=True))
-        return progress_line(
-            step.status, digest=step.digest, total=step.total_bytes, completed=step.completed_bytes
-        )
-
-    async def aclose(self) -> None:
-        """Stop; the upstream keeps what has arrived."""
-        self._over = True
-        await self._progress.aclose()
+def _line(step: Any) -> bytes:
+    return progress_line(
+        step.status, digest=step.digest, total=step.total_bytes, completed=step.completed_bytes
+    )

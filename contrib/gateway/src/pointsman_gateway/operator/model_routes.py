@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from pointsman.plugin import (
     Catalogue,
     CatalogueEntry,
     ModelInfo,
+    ProblemDetails,
     Route,
     StreamReply,
     SurfaceRequest,
@@ -23,7 +24,7 @@ from pointsman.plugin import (
     WholeReply,
 )
 from pointsman_gateway.access.denials import denied
-from pointsman_gateway.calls.problems import problem_of
+from pointsman_gateway.models.step_stream import StepStream
 from pointsman_gateway.operator.noting import noted
 
 if TYPE_CHECKING:
@@ -167,7 +168,15 @@ class ModelRoutes:
             raise Unsupported(f"the provider {provider.name!r} cannot pull models")
         noted(asked, f"pull {asked.params['id']}")
         pieces = steps(provider, model)
-        return StreamReply(_Told(pieces, await anext(pieces, None), asked.request_id), lasting=True)
+        told = StepStream(
+            pieces,
+            await anext(pieces, None),
+            asked.request_id,
+            write=_progress,
+            failed=_failed,
+            done=_event("done", {}),
+        )
+        return StreamReply(told, lasting=True)
 
     async def delete(self, asked: SurfaceRequest) -> WholeReply:
         """Delete a model from the disk of its server."""
@@ -189,43 +198,13 @@ class ModelRoutes:
         return self._router.provider(name), model
 
 
-class _Told(AsyncIterator[bytes]):
-    """Steps as events, of which the first is there already; closed before its end it ends what goes on."""
+def _progress(step: Any) -> bytes:
+    names = ("status", "part", "total", "completed", "unit")
+    return _event("progress", {name: getattr(step, name) for name in names})
 
-    def __init__(self, steps: Any, first: Any, request_id: str) -> None:
-        self._steps = steps
-        self._first = first
-        self._request_id = request_id
-        self._over = False
 
-    async def __anext__(self) -> bytes:
-        if self._over:
-            raise StopAsyncIteration
-        step, self._first = self._first, None
-        try:
-            step = step or await anext(self._steps)
-        except StopAsyncIteration:
-            self._over = True
-            return _event("done", {})
-        except CallError as error:
-            self._over = True
-            problem = problem_of(error, self._request_id, to_operator=True)
-            return _event("error", {"code": problem.code, "message": problem.message})
-        return _event(
-            "progress",
-            {
-                "status": step.status,
-                "part": step.part,
-                "total": step.total,
-                "completed": step.completed,
-                "unit": step.unit,
-            },
-        )
-
-    async def aclose(self) -> None:
-        """Stop; the server keeps what has arrived."""
-        self._over = True
-        await self._steps.aclose()
+def _failed(problem: ProblemDetails) -> bytes:
+    return _event("error", {"code": problem.code, "message": problem.message})
 
 
 def _by_name(provider: str, listed: Iterable[ModelInfo]) -> Mapping[str, ModelInfo]:

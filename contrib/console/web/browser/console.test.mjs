@@ -1,5 +1,6 @@
 /** The console in a real browser, in front of a real gateway. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { after, afterEach, before, test } from 'node:test'
 import { Stage } from './stage.mjs'
 
@@ -153,6 +154,19 @@ test('a model is pulled, is there, and is deleted after a question', async () =>
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
   await page.getByText('gpu/phi4:mini is deleted.').waitFor()
   await server.getByRole('listitem').filter({ hasText: 'phi4:mini' }).waitFor({ state: 'detached' })
+})
+
+test('a changed configuration is checked: a mistake with its line and a caret, a sound one with what it would change', async () => {
+  const page = await open('/console/config')
+  const box = page.getByRole('textbox', { name: 'Check a changed one' })
+  await box.fill('models:\n  assistant: [')
+  await page.getByRole('button', { name: 'Check a changed one' }).click()
+  await page.getByText('posted.yaml:2').waitFor()
+  assert.equal(await page.locator('.problems pre').first().innerText(), 'assistant: [\n            ^')
+  await box.fill(readFileSync(stage.config, 'utf8').replace('local: {', 'local: {strategy: weighted, '))
+  await page.getByRole('button', { name: 'Check a changed one' }).click()
+  await page.getByText(/It would change/).waitFor()
+  await page.getByText(/local: .*weighted/).waitFor()
 })
 
 test('requests go by live, and one can be ended', async () => {

@@ -232,7 +232,8 @@ export interface ConfigProblem {
   readonly line: number | null
   readonly column: number | null
   readonly source: string | null
-  readonly caret: string | null
+  /** How many characters stand before the place in `source`. */
+  readonly caret: number | null
 }
 
 export interface AuditRecord {
